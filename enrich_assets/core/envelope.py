@@ -1,0 +1,114 @@
+"""The envelope: an artifact's record of itself. It travels inside the artifact."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from enrich_assets.core.fingerprint import fingerprint
+
+ENVELOPE_FORMAT = 1
+
+
+class Frozen(BaseModel):
+    """Base of small frozen records."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Counts(Frozen):
+    """Rows of a phase. Every input row is kept, dropped or failed: `rows_in == kept + dropped + failed`."""
+
+    rows_in: int = 0
+    kept: int = 0
+    dropped: int = 0
+    failed: int = 0
+    created: int = 0
+    """Rows that a fan-out phase made of its kept rows; 0 elsewhere."""
+    rows_out: int = 0
+    """Rows of the artifact: `created` of a fan-out phase, else `kept`."""
+    dropped_by_reason: dict[str, int] = Field(default_factory=dict)
+    failed_by_kind: dict[str, int] = Field(default_factory=dict)
+
+
+class Usage(Frozen):
+    """What a phase asked for. Costs in USD; `cost` is None where a price is unknown."""
+
+    model_calls: int = 0
+    page_requests: int = 0
+    search_requests: int = 0
+    answers_reused: int = 0
+    """Calls that were not made because the ledger already held the answer."""
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = 0.0
+    models: tuple[str, ...] = ()
+
+
+class CheckOutcome(Frozen):
+    """Outcome of one check on the artifact."""
+
+    name: str
+    passed: bool
+    blocking: bool = False
+    message: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class InputRef(Frozen):
+    """An artifact that this one was made from."""
+
+    run_id: str
+    phase: str
+    data_sha256: str
+
+
+class Envelope(Frozen):
+    """Everything an artifact says of itself."""
+
+    format: int = ENVELOPE_FORMAT
+    package_version: str
+    graph: str
+    run_id: str
+    phase: str
+    number: int
+    artifact_id: str
+    """Unique name of this one publication."""
+    status: Literal["complete", "blocked"] = "complete"
+    """`blocked` where a blocking check failed: later phases refuse the artifact."""
+    started_at: datetime
+    duration_seconds: float
+    counts: Counts = Counts()
+    usage: Usage = Usage()
+    checks: tuple[CheckOutcome, ...] = ()
+    settings_fingerprint: str
+    code_fingerprint: str
+    inputs: tuple[InputRef, ...] = ()
+    columns: dict[str, str] = Field(default_factory=dict)
+    volatile: tuple[str, ...] = ()
+    """Columns that `data_sha256` leaves out."""
+    data_sha256: str
+    content_sha256: str
+    """Covers every column in stored order, volatile ones too: finds a damaged file."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """Side files of this publication: path below the run's folder → SHA-256 of its bytes."""
+    notes: dict[str, Any] = Field(default_factory=dict)
+    envelope_sha256: str = ""
+
+    def sealed(self) -> Envelope:
+        """This envelope with its own hash filled in."""
+        return self.model_copy(update={"envelope_sha256": self._own_hash()})
+
+    def is_intact(self) -> bool:
+        """Whether no field changed since it was sealed."""
+        return self.envelope_sha256 == self._own_hash()
+
+    def blocking_failures(self) -> tuple[CheckOutcome, ...]:
+        """The blocking checks that failed."""
+        return tuple(check for check in self.checks if check.blocking and not check.passed)
+
+    def _own_hash(self) -> str:
+        return fingerprint(self.model_dump(mode="json", exclude={"envelope_sha256"}))

@@ -1,0 +1,128 @@
+"""Settings: the base models, their validation with errors that name the key, and their fingerprints.
+
+Settings hold no secrets: a key is a reference `{env: NAME}` that is read where it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from enrich_assets.core.errors import SettingsError
+
+S = TypeVar("S", bound="Settings")
+
+_URL_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s@]*@", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(?:^|_)(?:api_?key|key|token|secret|password|passwd|authorization)$", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"\b(?:sk-[A-Za-z0-9_-]{16,}|xox[abp]-[\w-]{10,}|AKIA[A-Z0-9]{16}|gh[pousr]_\w{20,})")
+_QUERY_SECRET = re.compile(r"[?&](?:api_?key|key|token|access_token|secret|password)=[^&\s]{6,}", re.IGNORECASE)
+
+
+class Settings(BaseModel):
+    """Base of every settings model: frozen, no unknown keys, a description and a default for each field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Env(Settings):
+    """A reference to an environment variable, so that the value itself never stands in settings."""
+
+    env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the variable."""
+
+    def read(self, needed_by: str) -> str:
+        """The variable's value; raises SettingsError naming the variable and who needs it."""
+        value = os.environ.get(self.env, "")
+        if not value:
+            raise SettingsError(
+                f"{needed_by} needs the environment variable {self.env}, which is not set.",
+                fix=f"Set it (export {self.env}=…) or choose the model 'extractive', which needs no key.",
+            )
+        return value
+
+
+def inherited(description: str) -> Any:
+    """A phase's field that takes the graph-level setting of the same name unless the phase sets its own."""
+    return Field(default=None, description=description, json_schema_extra={"inherited": True})
+
+
+def inherited_fields(model: type[BaseModel]) -> tuple[str, ...]:
+    """Names of the fields of `model` that were declared with `inherited`."""
+    return tuple(
+        name
+        for name, field in model.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("inherited")
+    )
+
+
+def validated_settings(model: type[S], values: Mapping[str, Any], *, where: str) -> S:
+    """`values` as `model`; raises SettingsError with the path of every wrong key and near misses."""
+    _refuse_secrets(values, where)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(model, item) for item in error.errors()]
+        raise SettingsError("; ".join(problems), where=where, fix="Correct the settings and start again.") from None
+
+
+def _problem(model: type[BaseModel], item: Any) -> str:
+    path = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = _keys_at(model, item["loc"][:-1])
+        close = difflib.get_close_matches(str(item["loc"][-1]), known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known keys: {', '.join(known)}"
+        return f"{path}: unknown key; {hint}"
+    return f"{path}: {item['msg']} (got {item['input']!r:.80})"
+
+
+def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    current: Any = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = getattr(current, "model_fields", {}).get(part)
+        current = _model_in(field.annotation) if field is not None else current
+    return sorted(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _refuse_secrets(values: Any, where: str) -> None:
+    for path, name, value in _leaves(values, ()):
+        shown = ".".join(path)
+        if _URL_CREDENTIALS.match(value) or _QUERY_SECRET.search(value):
+            raise SettingsError(
+                f"{shown}: a URL with credentials has no place in settings.",
+                where=where,
+                fix="Remove the user, password or key from the URL; reference keys as {env: NAME}.",
+            )
+        if (_SECRET_NAME.search(name) and path[-2:] != (name, "env")) or _SECRET_VALUE.search(value):
+            raise SettingsError(
+                f"{shown}: looks like a secret written into settings.",
+                where=where,
+                fix=f"Put it into an environment variable and write {name}: {{env: NAME_OF_THE_VARIABLE}}.",
+            )
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, (*path, str(key)))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*path, str(index)))
+    elif isinstance(value, str) and path:
+        yield path, path[-1], value

@@ -1,0 +1,107 @@
+"""What phases may call: the protocols of the model, page and search clients, and the records they exchange.
+
+The clients themselves stand on higher floors (web, models, evidence); each of them sends through `engine.calls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One rendered prompt: `system` (instructions) and `user` (the row, fenced as data)."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A fetched document. `body` is raw and decompressed; `sha256` is its key in the page store."""
+
+    url: str
+    final_url: str
+    http_status: int
+    content_type: str
+    charset: str
+    body: bytes
+    sha256: str
+    fetched_at: datetime
+    fetch_method: str
+    """`http` when it came over the wire now, `stored` when the page store replayed it."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One search result: where to read, best first."""
+
+    url: str
+    title: str
+    snippet: str
+    score: float
+
+
+class ModelTransport(Protocol):
+    """Sends one request to one model. It knows names, endpoints, keys and prices; it neither caches nor retries."""
+
+    def parameters(self, model: str) -> Mapping[str, Any]:
+        """Everything besides the messages and the schema that is sent and can change the answer."""
+        ...
+
+    async def complete(
+        self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
+    ) -> ModelReply:
+        """The raw text of the answer with tokens and cost; raises CallError."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelReply:
+    """Raw answer of a model. `cost` in USD, None where the price is unknown; `seconds` on the wire."""
+
+    text: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+
+
+class Llm(Protocol):
+    """Asks a model inside a row phase: cached by the request, validated, asked again when malformed."""
+
+    async def ask(self, prompt: Prompt, answer: type[A], *, model: str) -> A:
+        """The validated answer; raises CallError when it cannot be had."""
+        ...
+
+
+class Pages(Protocol):
+    """Reads documents through the one http client and the page store."""
+
+    async def get(self, url: str) -> Page:
+        """The document; raises CallError (AddressRefused, FinalError for 4xx, TransientError)."""
+        ...
+
+
+class Search(Protocol):
+    """Finds pages."""
+
+    async def find(self, query: str, *, limit: int = 5) -> Sequence[Hit]:
+        """Up to `limit` hits, best first; raises CallError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Clients:
+    """What a row phase gets as `clients`."""
+
+    llm: Llm
+    pages: Pages
+    search: Search

@@ -1,0 +1,104 @@
+"""Columns: declared once, they make the Arrow schema, the UI's column schema and the schema check."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Union, get_args, get_origin
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from enrich_assets.core.errors import DeclarationError
+
+_SIMPLE: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    datetime: pa.timestamp("us", tz="UTC"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its type, and what it holds, with unit and range.
+
+    `type` is str, int, float, bool, datetime (UTC), a pydantic model (a struct), or a list of one of these.
+    `volatile` marks what differs between two honest runs over the same input (times, fetch methods, costs):
+    such columns do not count for `data_sha256`.
+    """
+
+    type: Any
+    description: str
+    volatile: bool = False
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type."""
+        return arrow_type(self.type)
+
+
+ROW_ID = Column(str, "stable name of the row, made of what identifies it")
+
+
+def arrow_type(annotation: Any) -> pa.DataType:
+    """The Arrow type of a Python annotation; raises DeclarationError for one that has none."""
+    if annotation in _SIMPLE:
+        return _SIMPLE[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (list, tuple):
+        return pa.list_(arrow_type(arguments[0]))
+    if origin in (Union, types.UnionType):
+        inner = [a for a in arguments if a is not type(None)]
+        if len(inner) == 1:
+            return arrow_type(inner[0])
+    if origin is not None and str(origin) == "typing.Literal":
+        return pa.string()
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return pa.struct([pa.field(n, arrow_type(f.annotation)) for n, f in annotation.model_fields.items()])
+    raise DeclarationError(f"a column cannot have the type {annotation!r}")
+
+
+def arrow_schema(columns: Mapping[str, Column]) -> pa.Schema:
+    """The Arrow schema of declared columns, `row_id` first."""
+    named = {"row_id": ROW_ID, **{n: c for n, c in columns.items() if n != "row_id"}}
+    return pa.schema([pa.field(name, column.arrow) for name, column in named.items()])
+
+
+def table_of(rows: list[dict[str, Any]], columns: Mapping[str, Column]) -> pa.Table:
+    """Rows as a table with exactly the declared columns; raises DeclarationError naming row, column and value."""
+    schema = arrow_schema(columns)
+    arrays = []
+    for field in schema:
+        values = [_plain(row.get(field.name)) for row in rows]
+        try:
+            arrays.append(pa.array(values, type=field.type))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError):
+            for row, value in zip(rows, values, strict=True):
+                try:
+                    pa.array([value], type=field.type)
+                except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError) as error:
+                    raise DeclarationError(
+                        f"column {field.name!r} is {field.type}, but row {row.get('row_id')!r} has {value!r:.80}",
+                        fix="Return a value of the declared type.",
+                    ) from error
+            raise
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        # Lone surrogates cannot be stored as UTF-8; NUL bytes break spreadsheets and Postgres.
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+    if isinstance(value, float) and value != value:
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""From feeds to a ranked, enriched, cited report."""

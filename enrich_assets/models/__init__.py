@@ -1,0 +1,1 @@
+"""Models: litellm for every provider, the embedded extractive model, prices."""

@@ -1,0 +1,1 @@
+"""Everything that reaches the web: client, address guard, page store, extraction, sources, search."""
