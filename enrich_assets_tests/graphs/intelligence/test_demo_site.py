@@ -227,6 +227,8 @@ def test_planted_texts_are_what_their_case_says(articles: list[Article]) -> None
     for article in by_case["too_little_prose"]:
         assert len(words(article.text)) >= 200
         assert not re.search(r"[a-z]\.(\s|$)", article.text)
+        # Longer than any analysis, so that no choice of its lines can stand in for one.
+        assert all(len(paragraph) > 600 for paragraph in article.paragraphs)
 
 
 def test_requests_are_counted_by_host_and_nothing_is_left_running() -> None:
