@@ -1,0 +1,157 @@
+"""Files that are whole or absent: atomic writing, reading and removing over universal-pathlib paths.
+
+Here belongs what every floor needs of a disk or an object store, with errors that people can act on. What a file
+means (artifact, manifest, page) belongs to the floors above.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from enrich_assets.core.errors import ArtifactMissing, StorageError
+
+TEMPORARY_SUFFIX = ".tmp"
+
+_FIXES = {
+    errno.ENOSPC: "Free some space there, or set ENRICH_STORAGE to another place; then resume.",
+    errno.EDQUOT: "The quota is used up: free some space there, or set ENRICH_STORAGE to another place; then resume.",
+    errno.EACCES: "Give this user the right to write there, or set ENRICH_STORAGE to another folder.",
+    errno.EPERM: "Give this user the right to write there, or set ENRICH_STORAGE to another folder.",
+    errno.EROFS: "The disk is mounted read-only: set ENRICH_STORAGE to a folder that can be written.",
+    errno.ENOTDIR: "A file stands where a folder should be: move it away.",
+    errno.EEXIST: "A file stands where a folder should be: move it away.",
+    errno.EISDIR: "A folder stands where a file should be: move it away.",
+}
+
+
+def is_local(path: UPath) -> bool:
+    """Whether the path is on a disk of this machine."""
+    return getattr(path, "protocol", "") in ("", "file", "local")
+
+
+def local_path(path: UPath) -> Path:
+    """The plain path of a local UPath."""
+    return Path(path.path)
+
+
+def write_atomic(path: UPath, data: bytes) -> None:
+    """Writes `data` so that `path` is afterwards either as before or whole, whatever happens in between.
+
+    On a disk: a temporary file in the same folder, fsync, rename, fsync of the folder. On an object store: one PUT.
+    Missing folders are made. Raises StorageError that names the path and what to do.
+    """
+    if not is_local(path):
+        try:
+            path.fs.pipe_file(path.path, data)
+        except Exception as error:  # every backend has its own exceptions, from libraries that load on use
+            raise storage_error("cannot be written", path, error) from error
+        return
+    target = local_path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error("cannot be written", path, error) from error
+
+
+def read_bytes(path: UPath) -> bytes:
+    """The file's bytes; raises ArtifactMissing if there is none and StorageError if it cannot be read."""
+    try:
+        if is_local(path):
+            return local_path(path).read_bytes()
+        data: bytes = path.fs.cat_file(path.path)
+        return data
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtifactMissing("there is no such file.", where=str(path), fix="Run the phase that makes it.") from error
+    except Exception as error:  # as in write_atomic
+        raise storage_error("cannot be read", path, error) from error
+
+
+def remove(path: UPath) -> None:
+    """Removes a file; one that is not there is fine. Raises StorageError."""
+    try:
+        if is_local(path):
+            local_path(path).unlink(missing_ok=True)
+        else:
+            path.fs.rm_file(path.path)
+    except FileNotFoundError:
+        return
+    except Exception as error:  # as in write_atomic
+        raise storage_error("cannot be removed", path, error) from error
+
+
+def remove_empty_folders(folder: UPath, *, up_to: UPath) -> None:
+    """Removes `folder` and its parents below `up_to` while they are empty; object stores have no folders."""
+    if not is_local(folder):
+        return
+    current, end = local_path(folder), local_path(up_to)
+    while current != end and end in current.parents:
+        try:
+            current.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        current = current.parent
+
+
+def files_below(folder: UPath) -> list[UPath]:
+    """Every file below a folder, temporary files too, sorted; none if the folder is missing. Raises StorageError."""
+    try:
+        if is_local(folder):
+            found = sorted(p for p in local_path(folder).rglob("*") if p.is_file())
+            return [UPath(p) for p in found]
+        folder.fs.invalidate_cache()
+        prefix = folder.path.rstrip("/") + "/"
+        names = sorted(name for name in folder.fs.find(folder.path) if name.startswith(prefix))
+        return [folder / name[len(prefix) :] for name in names]
+    except FileNotFoundError:
+        return []
+    except Exception as error:  # as in write_atomic
+        raise storage_error("cannot be listed", folder, error) from error
+
+
+def names_in(folder: UPath) -> list[str]:
+    """Names of the files and folders directly in a folder, symbolic links left out; none if it is missing."""
+    try:
+        if is_local(folder):
+            return sorted(entry.name for entry in local_path(folder).iterdir() if not entry.is_symlink())
+        folder.fs.invalidate_cache()
+        return sorted({name.rstrip("/").rsplit("/", 1)[-1] for name in folder.fs.ls(folder.path, detail=False)})
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except Exception as error:  # as in write_atomic
+        raise storage_error("cannot be listed", folder, error) from error
+
+
+def storage_error(what: str, path: UPath, error: BaseException) -> StorageError:
+    """The StorageError of a failed operation: what failed, where, and what to do about it."""
+    number: Any = getattr(error, "errno", None)
+    reason = os.strerror(number) if isinstance(number, int) and number in errno.errorcode else str(error)
+    fix = _FIXES.get(number if isinstance(number, int) else -1, "Look at the place that ENRICH_STORAGE names.")
+    return StorageError(f"{what}: {reason or type(error).__name__}.", where=str(path), fix=fix)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Without it a power cut may lose the rename although the file's own bytes are safe (fsync(2)).
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Numbers and figures about tables. Phases name them; they know no phase."""

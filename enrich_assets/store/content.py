@@ -1,0 +1,140 @@
+"""Hashes of values: what a table or document holds, whatever way its bytes are laid out.
+
+Two equal tables hash alike however they are chunked, sliced, dictionary-encoded or padded: per column, the streams
+validity (a byte a row), lengths (int64 a row) and values (little-endian, nulls as zero) are hashed, lists and
+structs recursively, and the column's type is part of the hash. No byte of Arrow's or Parquet's own layout counts,
+so the hash outlives a change of library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from enrich_assets.core.errors import DeclarationError
+from enrich_assets.core.fingerprint import fingerprint
+
+
+def content_sha256(table: pa.Table) -> str:
+    """Hash over every column and row in stored order."""
+    return fingerprint([[name, *_column(table.column(name))] for name in table.column_names])
+
+
+def data_sha256(table: pa.Table, volatile: Collection[str] = ()) -> str:
+    """Hash over the rows sorted by `row_id` and the columns sorted by name, `volatile` columns left out.
+
+    Raises DeclarationError if `row_id` is missing, null or not unique: then no order is defined.
+    """
+    names = sorted(name for name in table.column_names if name not in volatile)
+    order = pc.sort_indices(_row_ids(table))
+    return fingerprint([[name, *_column(_in_order(table.column(name), order))] for name in names])
+
+
+def document_sha256(document: Mapping[str, Any], volatile: Collection[str] = ()) -> str:
+    """Hash over a document without its `volatile` top-level keys."""
+    return fingerprint({key: value for key, value in document.items() if key not in volatile})
+
+
+def column_types(table: pa.Table) -> dict[str, str]:
+    """Column name → Arrow type as text."""
+    return {field.name: str(field.type) for field in table.schema}
+
+
+def _row_ids(table: pa.Table) -> pa.ChunkedArray:
+    if table.column_names.count("row_id") != 1:
+        raise DeclarationError("a published table needs one column row_id.", fix="Name each row by what it is.")
+    ids = table.column("row_id")
+    if ids.null_count:
+        raise DeclarationError(f"row_id is null in {ids.null_count} rows.", fix="Give every row its row_id.")
+    if pc.count_distinct(ids).as_py() != len(ids):
+        counts = pc.value_counts(ids)
+        twice = next(item["values"].as_py() for item in counts if item["counts"].as_py() > 1)
+        raise DeclarationError(f"row_id {twice!r} occurs more than once.", fix="Make row_id of what identifies a row.")
+    return ids
+
+
+def _in_order(column: pa.ChunkedArray, order: pa.Array) -> pa.ChunkedArray:
+    # 64-bit offsets: taking from several chunks joins them, and 2 GB of text do not fit 32-bit ones.
+    if pa.types.is_string(column.type):
+        column = column.cast(pa.large_string())
+    taken = column.take(order)
+    return taken if isinstance(taken, pa.ChunkedArray) else pa.chunked_array([taken])
+
+
+def _column(column: pa.ChunkedArray) -> list[Any]:
+    streams: dict[str, Any] = {}
+    chunks = column.chunks or [pa.array([], type=column.type)]
+    for chunk in chunks:
+        _feed(chunk, "", streams)
+    return [len(column), {path: stream.hexdigest() for path, stream in streams.items()}]
+
+
+def _feed(array: pa.Array, path: str, streams: dict[str, Any]) -> None:
+    """Adds an array's values to the streams; a stream's name holds the path and the type."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        _feed(array.dictionary_decode(), path, streams)
+        return
+    _add(streams, f"{path}?", pc.cast(pc.is_valid(array), pa.uint8()))
+    if pa.types.is_null(kind):
+        return
+    if pa.types.is_struct(kind):
+        for field, child in zip(kind, array.flatten(), strict=True):
+            _feed(child, f"{path}.{field.name}", streams)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        _add(streams, f"{path}#", pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64()))
+        _feed(array.flatten(), f"{path}[]", streams)
+    elif _is_text(kind) or _is_bytes(kind):
+        name = f"{path}:{'string' if _is_text(kind) else 'binary'}"
+        whole = pc.fill_null(array.cast(pa.large_binary()), b"")
+        _add(streams, f"{name}#", pc.binary_length(whole).cast(pa.int64()))
+        _stream(streams, name).update(_joined(whole))
+    else:
+        _add(streams, f"{path}:{kind}", _numbers(array, path))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def _numbers(array: pa.Array, path: str) -> pa.Array:
+    kind = array.type
+    if pa.types.is_boolean(kind):
+        array = array.cast(pa.uint8())
+    elif pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        array = array.cast(pa.int32())
+    elif pa.types.is_temporal(kind):
+        array = array.cast(pa.int64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DeclarationError(f"a column of type {kind} cannot be published.", where=path)
+    return pc.fill_null(array, pa.scalar(0, array.type))
+
+
+def _joined(whole: pa.Array) -> memoryview | bytes:
+    """The bytes of all values, one after the other, without what lies before or behind a slice."""
+    _, offsets, values = whole.buffers()
+    if len(whole) == 0 or values is None:
+        return b""
+    ends = np.frombuffer(offsets, dtype="<i8")[whole.offset : whole.offset + len(whole) + 1]
+    return memoryview(values)[int(ends[0]) : int(ends[-1])]
+
+
+def _add(streams: dict[str, Any], name: str, numbers: pa.Array) -> None:
+    values = numbers.to_numpy(zero_copy_only=False)
+    if values.dtype.kind == "f":
+        # Equal numbers, equal bytes: one zero, one not-a-number.
+        values = np.where(np.isnan(values), np.array(np.nan, values.dtype), values + np.array(0, values.dtype))
+    _stream(streams, name).update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
+
+
+def _stream(streams: dict[str, Any], name: str) -> Any:
+    return streams.setdefault(name, hashlib.sha256())

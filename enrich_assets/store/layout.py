@@ -1,0 +1,92 @@
+"""Where every file of a run stands. Names are checked here before they become a path; nothing is read or written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from upath import UPath
+
+from enrich_assets.core.errors import DeclarationError, RunIdError
+from enrich_assets.core.run_id import valid_run_id
+
+ARTIFACT_SUFFIXES = (".parquet", ".json")
+RESERVED_RUN_IDS = ("latest",)
+"""The link to the newest run stands beside the runs."""
+RESERVED_PHASES = ("manifest",)
+"""`manifest.json` stands beside the artifacts."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
+
+
+def valid_name(value: str, what: str) -> str:
+    """`value` if it can be the name of a graph, phase or side table; raises DeclarationError otherwise."""
+    if not _NAME.fullmatch(value) or (what == "phase" and value in RESERVED_PHASES):
+        raise DeclarationError(
+            f"{ascii(value)[:80]} cannot be the name of a {what}.",
+            fix="A name begins with a letter and has letters, digits and '_' only.",
+        )
+    return value
+
+
+def valid_file_name(value: str) -> str:
+    """`value` if it can be a file's name without any folder; raises DeclarationError otherwise."""
+    if not _FILE.fullmatch(value):
+        raise DeclarationError(
+            f"{ascii(value)[:80]} cannot be the name of a file.",
+            fix="A file name has letters, digits, '.', '_' and '-' only, and begins with a letter or digit.",
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run of one graph. `relative` names are what the envelope's `files` lists."""
+
+    root: UPath
+    graph: str
+    run_id: str
+
+    def __post_init__(self) -> None:
+        valid_name(self.graph, "graph")
+        if valid_run_id(self.run_id) in RESERVED_RUN_IDS:
+            raise RunIdError(f"{self.run_id!r} is reserved.", fix="Choose another run ID, like 20260131_093000.")
+
+    @property
+    def path(self) -> UPath:
+        """The run's folder."""
+        return self.root / self.graph / self.run_id
+
+    @property
+    def manifest(self) -> UPath:
+        """The catalog of the run's files."""
+        return self.path / "manifest.json"
+
+    def artifact(self, phase: str, suffix: str) -> UPath:
+        """The phase's artifact; `suffix` is .parquet or .json."""
+        return self.path / f"{valid_name(phase, 'phase')}{suffix}"
+
+    def versions(self, phase: str) -> UPath:
+        """The folder of the phase's earlier artifacts and their side files."""
+        return self.path / "versions" / valid_name(phase, "phase")
+
+    def file(self, relative: str) -> UPath:
+        """The file of a relative name that an envelope lists; raises DeclarationError if it leads elsewhere."""
+        parts = relative.split("/")
+        for part in parts:
+            valid_file_name(part)
+        return self.path.joinpath(*parts)
+
+
+def relative_name(area: Literal["etl", "eda", "reports"], phase: str, name: str) -> str:
+    """Name of a side file below the run's folder: `etl/<phase>/<name>`, `eda/<phase>/<name>`, `reports/<name>`."""
+    valid_name(phase, "phase")
+    valid_file_name(name)
+    return f"reports/{name}" if area == "reports" else f"{area}/{phase}/{name}"
+
+
+def side_table_name(phase: str, name: str) -> str:
+    """Relative name of a side table, `dropped` and `failed` included."""
+    return relative_name("etl", phase, f"{valid_name(name, 'side table')}.parquet")

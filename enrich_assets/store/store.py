@@ -1,0 +1,281 @@
+"""The store: published runs below one root, on a disk or an object store. What others call; the steps stand beside."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+from upath import UPath
+
+from enrich_assets.core.envelope import Envelope
+from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing, ArtifactRefused, StorageError
+from enrich_assets.core.files import is_local, local_path, names_in, read_bytes, remove, write_atomic
+from enrich_assets.core.fingerprint import sha256
+from enrich_assets.core.result import PhaseResult
+from enrich_assets.store import latest as latest_view
+from enrich_assets.store import manifest as manifest_view
+from enrich_assets.store.artifacts import (
+    Loaded,
+    damaged,
+    read_artifact,
+    read_envelope,
+    read_side_table,
+)
+from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RESERVED_RUN_IDS, RunFolder, side_table_name
+from enrich_assets.store.making import made
+from enrich_assets.store.publication import (
+    check_place,
+    earlier_versions,
+    log,
+    present_path,
+    put,
+    read_present,
+    side_file,
+)
+
+_DEFAULT_ROOT = "data"
+_RUN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Store:
+    """Published runs below `root`. It holds no state: any number of processes may read while one publishes."""
+
+    def __init__(self, root: UPath | str | os.PathLike[str], *, now: Callable[[], datetime] = _utc_now) -> None:
+        self.root = UPath(root)
+        self._now = now
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Store:
+        """The store that ENRICH_STORAGE names, by default `./data`.
+
+        Raises StorageError for remote storage without ENRICH_LEDGER_URL: the default ledger is a file beside the
+        artifacts, which an object store cannot hold.
+        """
+        values = os.environ if environment is None else environment
+        name = values.get("ENRICH_STORAGE", "").strip() or _DEFAULT_ROOT
+        try:
+            root = UPath(name)
+        except (ValueError, ImportError) as error:
+            raise StorageError(
+                f"the storage cannot be opened: {error}.", where=_shown(name), fix="Correct ENRICH_STORAGE."
+            ) from error
+        if "://" in name and not getattr(root, "protocol", ""):
+            # universal-pathlib takes an unknown scheme for the name of a local folder.
+            raise StorageError(
+                f"no storage is known for {name.split('://', 1)[0]}://.",
+                where=_shown(name),
+                fix="Correct ENRICH_STORAGE: a folder, or a URL like s3://bucket/folder.",
+            )
+        if not is_local(root) and not values.get("ENRICH_LEDGER_URL", "").strip():
+            raise StorageError(
+                "remote storage needs a ledger of its own.",
+                where=_shown(name),
+                fix="Set ENRICH_LEDGER_URL to a Postgres database, or ENRICH_STORAGE to a local folder.",
+            )
+        return cls(root)
+
+    def check_writable(self, minimum_free_bytes: int = 50_000_000) -> None:
+        """Writes, reads and removes a small file; raises StorageError if that fails or too little space is left."""
+        probe = self.root / f"probe-{secrets.token_hex(8)}.txt"
+        content = b"a file that shows that this storage can be written\n"
+        write_atomic(probe, content)
+        try:
+            if read_bytes(probe) != content:
+                raise StorageError("what was written is not what is read.", where=str(probe), fix="Check the disk.")
+        finally:
+            remove(probe)
+        if is_local(self.root):
+            free = shutil.disk_usage(local_path(self.root)).free
+            if free < minimum_free_bytes:
+                raise StorageError(
+                    f"{free / 1e6:,.0f} MB are free, and {minimum_free_bytes / 1e6:,.0f} MB are needed.",
+                    where=str(self.root),
+                    fix="Free some space there, or set ENRICH_STORAGE to another place.",
+                )
+
+    def publish(self, result: PhaseResult, *, reports: Mapping[str, bytes] | None = None) -> Envelope:
+        """Publishes a phase's result with its side tables, figures and `reports`, whole or not at all.
+
+        Returns the sealed envelope. Raises StorageError when something could not be written and DeclarationError
+        for a result that cannot be stored; the earlier publication is whole then.
+        """
+        folder = RunFolder(self.root, result.graph, result.run_id)
+        publication = made(result, reports or {}, self._now())
+        artifact = folder.artifact(result.phase, publication.suffix)
+        read_artifact(publication.artifact, publication.suffix, str(artifact))
+        put(folder, publication)
+        listed = manifest_view.entries(
+            publication.envelope,
+            artifact.name,
+            publication.artifact,
+            publication.files,
+            manifest_view.utc_text(self._now()),
+        )
+        try:
+            manifest_view.update_manifest(folder, result.phase, listed)
+        except StorageError as error:
+            # The artifact is in place and decides; the manifest is a view that can be rebuilt.
+            log.warning("the manifest was not updated: %s", error)
+        return publication.envelope
+
+    def envelope(self, graph: str, run_id: str, phase: str) -> Envelope:
+        """The artifact's envelope, its own hash checked and nothing else; raises ArtifactMissing, ArtifactDamaged."""
+        folder = RunFolder(self.root, graph, run_id)
+        path, suffix = present_path(folder, phase)
+        if is_local(path) and suffix == ".parquet":
+            try:
+                with local_path(path).open("rb") as file:
+                    envelope = read_envelope(file, suffix, str(path))
+            except OSError as error:
+                raise damaged("it cannot be opened", str(path)) from error
+        else:
+            envelope = read_envelope(read_bytes(path), suffix, str(path))
+        check_place(envelope, folder, phase, str(path))
+        return envelope
+
+    def load(self, graph: str, run_id: str, phase: str, *, even_blocked: bool = False) -> Loaded:
+        """The artifact, every hash of it checked.
+
+        Raises ArtifactMissing, ArtifactDamaged, and ArtifactRefused if a blocking check failed on it.
+        """
+        folder = RunFolder(self.root, graph, run_id)
+        loaded, present = read_present(folder, phase)
+        self._check_manifest(folder, present.path.name, present.data, loaded.envelope)
+        if loaded.envelope.status == "blocked" and not even_blocked:
+            failures = loaded.envelope.blocking_failures()
+            reasons = "; ".join(f"{c.name}: {c.message}" for c in failures) or "a blocking check failed"
+            raise ArtifactRefused(
+                f"nothing may be built on {phase} of the run {run_id}: {reasons}.",
+                where=str(present.path),
+                fix=f"Correct the cause, then resume: it starts at {phase}.",
+            )
+        return loaded
+
+    def side(self, graph: str, run_id: str, phase: str, name: str) -> pa.Table:
+        """A side table of the phase (`dropped`, `failed` or a declared one); raises as `load` does."""
+        relative = side_table_name(phase, name)
+        data = self.side_file(graph, run_id, phase, relative)
+        return read_side_table(data, f"{self.root}/{graph}/{run_id}/{relative}")
+
+    def side_file(self, graph: str, run_id: str, phase: str, relative: str) -> bytes:
+        """A file that the envelope lists, by its name below the run's folder; raises as `load` does."""
+        return side_file(RunFolder(self.root, graph, run_id), self.envelope(graph, run_id, phase), relative)
+
+    def verify(self, graph: str, run_id: str, phase: str) -> Envelope:
+        """Checks all that was published: artifact, envelope, every side file, the manifest's hash of the artifact.
+
+        A blocked artifact is intact. Raises ArtifactMissing or ArtifactDamaged.
+        """
+        folder = RunFolder(self.root, graph, run_id)
+        loaded, present = read_present(folder, phase)
+        self._check_manifest(folder, present.path.name, present.data, loaded.envelope)
+        for relative in loaded.envelope.files:
+            side_file(folder, loaded.envelope, relative)
+        return loaded.envelope
+
+    def versions(self, graph: str, run_id: str, phase: str) -> list[Envelope]:
+        """Envelopes of the kept earlier artifacts, newest first, at most three."""
+        folder = RunFolder(self.root, graph, run_id)
+        try:
+            current = self.envelope(graph, run_id, phase).artifact_id
+        except (ArtifactMissing, ArtifactDamaged):
+            current = None
+        return [envelope for _, envelope in earlier_versions(folder, phase, current)]
+
+    def load_version(self, graph: str, run_id: str, phase: str, artifact_id: str) -> Loaded:
+        """An earlier artifact, every hash of it checked; raises ArtifactMissing or ArtifactDamaged."""
+        folder = RunFolder(self.root, graph, run_id)
+        for path, envelope in earlier_versions(folder, phase, None):
+            if envelope.artifact_id == artifact_id:
+                return read_artifact(read_bytes(path), path.suffix, str(path))
+        raise ArtifactMissing(
+            f"{phase} of the run {run_id} has no version {artifact_id}.",
+            where=str(folder.versions(phase)),
+            fix="The last three earlier versions are kept.",
+        )
+
+    def runs(self, graph: str) -> list[str]:
+        """IDs of the runs of a graph that have a folder, oldest first."""
+        names = names_in(self.root / RunFolder(self.root, graph, "any").graph)
+        found = [n for n in names if _RUN_NAME.fullmatch(n) and n not in RESERVED_RUN_IDS]
+        return sorted(found, key=lambda run_id: (*latest_view.started_at(run_id, None), run_id))
+
+    def phases(self, graph: str, run_id: str) -> list[str]:
+        """Names of the phases that have an artifact, in their order; damaged ones last."""
+        names = names_in(RunFolder(self.root, graph, run_id).path)
+        found = {n.rsplit(".", 1)[0] for n in names if n.endswith(ARTIFACT_SUFFIXES) and n[0] != "."} - {"manifest"}
+        return sorted(found, key=lambda phase: (self._number(graph, run_id, phase), phase))
+
+    def manifest(self, graph: str, run_id: str) -> dict[str, Any]:
+        """The run's manifest as it stands; raises ArtifactMissing or ArtifactDamaged."""
+        return manifest_view.read_manifest(RunFolder(self.root, graph, run_id))
+
+    def rebuild_manifest(self, graph: str, run_id: str) -> dict[str, Any]:
+        """Makes the manifest anew of what stands there and is intact; damaged publications are left out."""
+        folder = RunFolder(self.root, graph, run_id)
+        try:
+            old = {(e["artifact_id"], e["name"]): e["made_at"] for e in manifest_view.read_manifest(folder)["files"]}
+        except (ArtifactMissing, ArtifactDamaged):
+            old = {}
+        listed: list[dict[str, Any]] = []
+        for phase in self.phases(graph, run_id):
+            try:
+                loaded, present = read_present(folder, phase)
+                files = {name: side_file(folder, loaded.envelope, name) for name in loaded.envelope.files}
+            except (ArtifactMissing, ArtifactDamaged) as error:
+                log.warning("left out of the manifest: %s", error)
+                continue
+            made_at = manifest_view.utc_text(_time_in(loaded.envelope.artifact_id) or self._now())
+            new = manifest_view.entries(loaded.envelope, present.path.name, present.data, files, made_at)
+            listed += [{**e, "made_at": old.get((e["artifact_id"], e["name"]), e["made_at"])} for e in new]
+        return manifest_view.write_manifest(folder, listed)
+
+    def mark_latest(self, graph: str, run_id: str) -> str:
+        """Says that a run is complete; returns the newest complete run by its start, which may be another one."""
+        envelopes = [self.envelope(graph, run_id, phase) for phase in self.phases(graph, run_id)]
+        first = min((e.started_at for e in envelopes), default=None)
+        return latest_view.write_latest(RunFolder(self.root, graph, run_id), first)
+
+    def latest(self, graph: str) -> str | None:
+        """The newest complete run by its start; None if there is none."""
+        found = latest_view.read_latest(self.root, graph)
+        return found[0] if found else None
+
+    def _number(self, graph: str, run_id: str, phase: str) -> int:
+        try:
+            return self.envelope(graph, run_id, phase).number
+        except (ArtifactMissing, ArtifactDamaged):
+            return 10**9
+
+    @staticmethod
+    def _check_manifest(folder: RunFolder, name: str, data: bytes, envelope: Envelope) -> None:
+        try:
+            listed = manifest_view.read_manifest(folder)["files"]
+        except (ArtifactMissing, ArtifactDamaged):
+            return  # a view; the artifact's own seal has been checked
+        for entry in listed:
+            is_this = (entry["name"], entry.get("artifact_id")) == (name, envelope.artifact_id)
+            if is_this and entry.get("sha256") != sha256(data):
+                raise damaged("its bytes do not match the manifest's hash", str(folder.path / name))
+
+
+def _time_in(artifact_id: str) -> datetime | None:
+    try:
+        return datetime.strptime(artifact_id.split("-", 1)[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _shown(name: str) -> str:
+    """A storage URL without user and password."""
+    return re.sub(r"//[^/@\s]*@", "//…@", name)
