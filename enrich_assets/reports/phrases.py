@@ -1,0 +1,131 @@
+"""Sentences and lookups that the Markdown and the page share, so that both say the same."""
+
+from __future__ import annotations
+
+import re
+
+from enrich_assets.graphs.intelligence.report_content import (
+    Article,
+    EntityNote,
+    Origin,
+    ReportContent,
+    SourceEntry,
+    TotalSpent,
+)
+from enrich_assets.reports.text import counted, day, listed, one_line, usd, words
+
+
+def dateline(report: ReportContent) -> str:
+    """The moment that the report speaks of."""
+    return f"{day(report.as_of)}, {report.as_of:%H:%M} UTC"
+
+
+def embedded_note(report: ReportContent) -> str:
+    """What the reader must know when the embedded extractive model took part; '' when it did not."""
+    if not report.embedded_model.used:
+        return ""
+    phases = listed(report.embedded_model.phases)
+    return (
+        f"No language model judged or wrote here. The embedded extractive model did the work of {phases}: plain text "
+        "methods that count words and pick sentences out of the articles. Read scores as a first sorting and analyses "
+        "as excerpts."
+        if len(report.embedded_model.phases) == len(report.models)
+        else f"The embedded extractive model did the work of {phases}: plain text methods that count words and pick "
+        "sentences, no language model. Read what comes from there as a first sorting."
+    )
+
+
+def cost(totals: TotalSpent) -> str:
+    """The cost of the run: a sum, or what is known of it and where it is unknown."""
+    if totals.cost is not None:
+        return usd(totals.cost)
+    phases = listed(totals.unknown_cost_phases)
+    return f"unknown (known part {usd(totals.known_cost)}; no price for {phases})"
+
+
+def news(report: ReportContent) -> list[str]:
+    """What is new against the earlier runs, in sentences."""
+    earlier = report.news.compared_with
+    if not earlier:
+        return ["This run was compared with no earlier one, so every article counts as new."]
+    follow_ups = len(report.news.follow_ups)
+    sentences = [
+        f"Compared with {counted(len(earlier), 'earlier run')} ({listed(earlier)}): "
+        f"{counted(report.news.new, 'new article')}, {counted(follow_ups, 'follow-up')}."
+    ]
+    if report.news.already_reported:
+        was = "was" if report.news.already_reported == 1 else "were"
+        sentences.append(
+            f"{counted(report.news.already_reported, 'article')} that an earlier report already had {was} left out."
+        )
+    return sentences
+
+
+def grade(entity: EntityNote) -> str:
+    """The grade of a background in words."""
+    if entity.is_supported:
+        return f"Supported by {counted(entity.domains, 'site')}" if entity.domains else "Supported"
+    return "Unsupported" if entity.grade == "unsupported" else words(entity.grade).capitalize()
+
+
+def background(entity: EntityNote) -> str:
+    """The background where it says more than its quote, which is shown anyway."""
+    return "" if entity.quote and one_line(entity.background) == one_line(entity.quote) else entity.background
+
+
+def unsupported_note(entity: EntityNote) -> str:
+    """What the reader must know of a background without evidence; '' for a supported one."""
+    if entity.is_supported:
+        return ""
+    if entity.background or entity.quote:
+        return "No quote from a page that was read carries this."
+    return "No page that was read says who or what this is."
+
+
+def down(report: ReportContent) -> list[SourceEntry]:
+    """The sources that could not be read."""
+    return [source for source in report.sources if source.is_down]
+
+
+def first_described(report: ReportContent) -> dict[tuple[str, ...], int]:
+    """Entity as told → rank of the first article that tells it, so that it is told once."""
+    found: dict[tuple[str, ...], int] = {}
+    for article in report.articles:
+        for entity in article.entities:
+            found.setdefault(entity_key(entity), article.rank)
+    return found
+
+
+def entity_key(entity: EntityNote) -> tuple[str, ...]:
+    """What makes two notes on an entity the same text."""
+    return (entity.kind, entity.name, entity.background, entity.url, entity.quote, entity.grade)
+
+
+def follow_ups(report: ReportContent) -> list[Article]:
+    """The articles that continue a story of an earlier report, in rank order."""
+    known = set(report.news.follow_ups)
+    return [article for article in report.articles if article.row_id in known]
+
+
+def origin(report: ReportContent, path: str) -> str:
+    """`artifact · field` of the number at a JSON pointer; '' where none is recorded."""
+    found = report.provenance.get(path)
+    return "" if found is None else f"{found.artifact} · {found.field}"
+
+
+def origins(report: ReportContent) -> list[tuple[str, str]]:
+    """Every kind of number with its artifact and field, one line a kind: positions as `*`, phases together."""
+    kinds: dict[str, list[Origin]] = {}
+    for path, found in report.provenance.items():
+        kinds.setdefault(re.sub(r"/\d+(?=/)", "/*", _without_key(path)), []).append(found)
+    return [(kind, _told(founds)) for kind, founds in kinds.items()]
+
+
+def _without_key(path: str) -> str:
+    return re.sub(r"(/dropped_by_reason|/failed_by_kind)/.*", r"\1/*", path)
+
+
+def _told(founds: list[Origin]) -> str:
+    artifacts = list(dict.fromkeys(found.artifact for found in founds))
+    field = re.sub(r"\[.*\]", "[…]", founds[0].field)
+    return f"{artifacts[0] if len(artifacts) == 1 else 'the phase of the row'} · {field}"

@@ -1,0 +1,39 @@
+"""The one entry of this room: a report's content and tables in, files out. How each looks stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from enrich_assets.graphs.intelligence.report_content import ReportContent
+from enrich_assets.reports.markdown import markdown
+from enrich_assets.reports.page import page
+from enrich_assets.reports.text import clean
+from enrich_assets.reports.workbook import workbook
+
+
+@dataclass(frozen=True)
+class ReportTables:
+    """Rows for the workbook.
+
+    `kept` in rank order; `dropped` and `failed` carry `phase` besides the columns of PhaseResult's tables
+    (drop_reason, drop_value, drop_detail; failure_kind, failure_message, attempts).
+    """
+
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+
+def render_reports(content: Mapping[str, Any], *, tables: ReportTables) -> dict[str, bytes]:
+    """`report.md`, `report.html` and `articles.xlsx` of a report's content; equal input gives equal bytes.
+
+    Raises pydantic's ValidationError when `content` is no report document.
+    """
+    report = ReportContent.model_validate(clean(dict(content)))
+    return {
+        "report.md": markdown(report).encode("utf-8"),
+        "report.html": page(report).encode("utf-8"),
+        "articles.xlsx": workbook(kept=tables.kept, dropped=tables.dropped, failed=tables.failed),
+    }
