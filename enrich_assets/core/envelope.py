@@ -29,6 +29,8 @@ class Counts(Frozen):
     """Rows that a fan-out phase made of its kept rows; 0 elsewhere."""
     rows_out: int = 0
     """Rows of the artifact: `created` of a fan-out phase, else `kept`."""
+    waiting: int = 0
+    """Failed rows whose call may succeed later (transient errors): resume asks them again."""
     dropped_by_reason: dict[str, int] = Field(default_factory=dict)
     failed_by_kind: dict[str, int] = Field(default_factory=dict)
 

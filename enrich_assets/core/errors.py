@@ -107,9 +107,16 @@ class PhaseFailed(EnrichError):
 
 
 class CallError(EnrichError):
-    """One request to a model, a search service or a site did not succeed."""
+    """One request to a model, a search service or a site did not succeed.
+
+    `kind` is short and countable; a client may set a finer one on the instance. `tokens_in`, `tokens_out` and `cost`
+    (USD, None where the price is unknown) are what the request cost all the same.
+    """
 
     kind = "call"
+    tokens_in = 0
+    tokens_out = 0
+    cost: float | None = 0.0
 
 
 class TransientError(CallError):

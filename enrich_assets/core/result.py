@@ -19,7 +19,8 @@ class PhaseResult:
     Exactly one of `table` (Arrow, `row_id` first) and `document` (JSON-able dict) is set. `dropped` has the columns
     row_id, title, url, drop_reason, drop_value, drop_detail; `failed` has row_id, title, url, failure_kind,
     failure_message, attempts. `sides` are the declared side tables by name. `figures` are files by name,
-    `sparks` SVGs under 1,000 characters by figure name. `log` is one dict a line.
+    `sparks` SVGs under 1,000 characters by figure name. `reports` are files for people
+    by name. `log` is one dict a line.
     """
 
     graph: str
@@ -43,6 +44,7 @@ class PhaseResult:
     figures: Mapping[str, bytes] = field(default_factory=dict)
     sparks: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    reports: Mapping[str, bytes] = field(default_factory=dict)
     log: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -54,6 +56,8 @@ class PhaseResult:
         """This result with the outcomes of its checks."""
         return replace(self, checks=checks)
 
-    def with_figures(self, figures: Mapping[str, bytes], sparks: Mapping[str, str]) -> PhaseResult:
-        """This result with its drawn figures."""
-        return replace(self, figures=figures, sparks=sparks)
+    def with_files(
+        self, *, figures: Mapping[str, bytes], sparks: Mapping[str, str], reports: Mapping[str, bytes]
+    ) -> PhaseResult:
+        """This result with its drawn figures and rendered reports."""
+        return replace(self, figures=figures, sparks=sparks, reports=reports)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from enrich_assets.core.envelope import Usage
-from enrich_assets.core.errors import CallError, EndpointError, FinalError, TransientError
+from enrich_assets.core.errors import AddressRefused, EndpointError, FinalError, TransientError
 from enrich_assets.core.fingerprint import fingerprint
+
+T = TypeVar("T")
 
 current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
 
@@ -21,7 +23,7 @@ current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row",
 class Request:
     """One request by its content: everything that is sent and can change the answer, and nothing else.
 
-    `max_age`: an answer counts when it is at most this old at the run's `as_of` (None: for ever).
+    `max_age`: an answer counts when it is at most this old when the run begins (None: for ever).
     """
 
     kind: Literal["model", "page", "search"]
@@ -53,6 +55,7 @@ class Stored:
 
     reply: Reply
     final: str | None = None
+    final_kind: str = ""
 
 
 class AnswerStore(Protocol):
@@ -107,14 +110,14 @@ class Calls:
         *,
         run_id: str,
         phase: str,
-        as_of: datetime,
+        fresh_from: datetime,
         backoff: Backoff = Backoff(),
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.run_id = run_id
         self.phase = phase
-        self.as_of = as_of
+        self.fresh_from = fresh_from
         self.meter = Meter()
         self._answers = answers
         self._backoff = backoff
@@ -125,7 +128,7 @@ class Calls:
 
     def known(self, request: Request) -> Stored | None:
         """The answer that the ledger already holds for the request, if it is fresh enough."""
-        not_before = None if request.max_age is None else self.as_of - request.max_age
+        not_before = None if request.max_age is None else self.fresh_from - request.max_age
         return self._answers.find_answer(request.hash, not_before=not_before)
 
     async def make(
@@ -140,7 +143,9 @@ class Calls:
         if stored is not None:
             self.meter.answers_reused += 1
             if stored.final is not None:
-                raise FinalError(stored.final)
+                error = FinalError(stored.final)
+                error.kind = stored.final_kind or error.kind
+                raise error
             return stored.reply
         task = self._in_flight.get(request.hash)
         if task is not None:
@@ -151,7 +156,56 @@ class Calls:
         task.add_done_callback(lambda _: self._in_flight.pop(request.hash, None))
         return await task
 
+    async def make_many(
+        self,
+        requests: Sequence[Request],
+        send: Callable[[], Awaitable[tuple[Reply, Sequence[Mapping[str, Any] | None]]]],
+        *,
+        endpoint: str = "",
+    ) -> list[Reply | None]:
+        """Several requests that travel in one: their replies in order, None for each that the answer leaves out.
+
+        `send` gives the reply of the whole and the content for each request. Every reply is kept under its own
+        request, with its share of tokens and cost, so that it does not matter later in which company it was asked.
+        """
+        whole, contents = await self._until_sent(requests[0], send, endpoint)
+        self._add(whole)
+        share = sum(content is not None for content in contents) or 1
+        replies = [
+            None
+            if content is None
+            else Reply(
+                content=content,
+                tokens_in=whole.tokens_in // share,
+                tokens_out=whole.tokens_out // share,
+                cost=None if whole.cost is None else whole.cost / share,
+                seconds=whole.seconds,
+                made_at=whole.made_at,
+            )
+            for content in contents
+        ]
+        await asyncio.gather(
+            *(
+                self._keep(request, Stored(reply))
+                for request, reply in zip(requests, replies, strict=True)
+                if reply is not None
+            )
+        )
+        return replies
+
     async def _send(self, request: Request, send: Callable[[], Awaitable[Reply]], endpoint: str) -> Reply:
+        try:
+            reply = await self._until_sent(request, send, endpoint)
+        except AddressRefused:
+            raise  # settings decide it, not the site: never remembered
+        except FinalError as error:
+            await self._keep(request, Stored(Reply({}), final=str(error), final_kind=error.kind))
+            raise
+        self._add(reply)
+        await self._keep(request, Stored(reply))
+        return reply
+
+    async def _until_sent(self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str) -> T:
         attempt = 0
         while True:
             attempt += 1
@@ -159,22 +213,15 @@ class Calls:
                 raise self._closed_endpoints[endpoint]
             self._count(request)
             try:
-                reply = await send()
+                return await send()
             except TransientError as error:
                 if attempt >= self._backoff.attempts:
                     raise
                 self.meter.retries += 1
                 await self._sleep(self._backoff.delay(attempt, error.retry_after, self._draw))
-                continue
             except EndpointError as error:
                 self._closed_endpoints[endpoint] = error
                 raise
-            except FinalError as error:
-                await self._keep(request, Stored(Reply({}), final=str(error)))
-                raise
-            self._add(reply)
-            await self._keep(request, Stored(reply))
-            return reply
 
     async def _keep(self, request: Request, stored: Stored) -> None:
         await self._answers.keep_answer(
@@ -190,8 +237,3 @@ class Calls:
         meter.tokens_in += reply.tokens_in
         meter.tokens_out += reply.tokens_out
         meter.cost = None if meter.cost is None or reply.cost is None else meter.cost + reply.cost
-
-
-__all__ = [
-    "AnswerStore", "Backoff", "CallError", "Calls", "Meter", "Reply", "Request", "Stored", "current_row",
-]

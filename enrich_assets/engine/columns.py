@@ -50,7 +50,8 @@ def arrow_type(annotation: Any) -> pa.DataType:
         return _SIMPLE[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (list, tuple):
-        return pa.list_(arrow_type(arguments[0]))
+        # Parquet calls the inner field "element"; so does the schema, and what is read equals what was written.
+        return pa.list_(pa.field("element", arrow_type(arguments[0])))
     if origin in (Union, types.UnionType):
         inner = [a for a in arguments if a is not type(None)]
         if len(inner) == 1:

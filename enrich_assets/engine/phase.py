@@ -14,7 +14,7 @@ The engine counts: every input row ends as exactly one of kept, dropped, failed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -52,13 +52,15 @@ class Created:
     """What a fan-out phase makes of one input row.
 
     `rows` carry `row_id` and the declared columns. `dropped` and `failed` are rows that were on their way
-    (`row_id` and whatever identifies them). `side` adds rows to the phase's declared side tables.
+    (`row_id` and whatever identifies them). `side` adds rows to the phase's declared side tables. `failure` says
+    that the input row itself failed, and still lets it leave rows in the side tables.
     """
 
     rows: Sequence[Row] = ()
     dropped: Sequence[tuple[Row, Drop]] = ()
     failed: Sequence[tuple[Row, Failed]] = ()
     side: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    failure: Failed | None = None
 
 
 @dataclass(frozen=True)
@@ -280,6 +282,3 @@ def _hang(function: F, phase: Phase) -> F:
         raise DeclarationError(f"{phase.name}: row_id is the engine's column", where=phase.module)
     function.phase = phase  # type: ignore[attr-defined]
     return function
-
-
-CallableRow = Callable[..., Awaitable[Any]]

@@ -22,8 +22,8 @@ class HttpSettings(Settings):
     """Redirects that are followed."""
     concurrency: int = Field(default=16, ge=1)
     """Requests in flight."""
-    user_agent: str = "enrich_assets/0.1 (+https://github.com/enrich-assets/enrich_assets)"
-    """Sent with every request."""
+    user_agent: str = "enrich_assets/0.1 (feed and page reader)"
+    """Sent with every request; add a contact address of yours."""
 
 
 class Source(Settings):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import Field, field_validator
 
 from enrich_assets.core.settings import Settings
+from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
 from enrich_assets.web.settings import HttpSettings, SearchSettings, Source
 
@@ -35,17 +34,11 @@ class Company(Settings):
     """Subjects that matter to it, in its own words."""
 
 
-class SharedSettings(Settings):
+class SharedSettings(EngineSettings):
     """The settings of a run that no single phase owns."""
 
-    preset: str = ""
-    """The preset these settings started from."""
-    title: str = ""
-    """Title of the run, shown in lists and on the report."""
     language: str = "en"
     """Language of the report, ISO 639-1."""
-    as_of: datetime | None = None
-    """The moment that counts as now: ages are measured and stored answers are judged against it. UTC."""
     company: Company = Company()
     """Whose report this is."""
     categories: tuple[Category, ...] = Field(default=(), min_length=0)
@@ -56,12 +49,6 @@ class SharedSettings(Settings):
     """The model of every phase that names none: 'extractive', a name under `models`, or a litellm name."""
     models: dict[str, ModelEndpoint] = Field(default_factory=dict)
     """Named model endpoints."""
-    concurrency: int = Field(default=16, ge=1, le=1000)
-    """Rows in flight in a phase."""
-    max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
-    """A phase with a larger share of failed rows fails as a whole."""
-    attempts: int = Field(default=4, ge=1, le=20)
-    """Times a request is sent before it is given up."""
     compare_with: int = Field(default=5, ge=0, le=100)
     """Earlier complete runs whose reported articles are not reported again."""
     http: HttpSettings = HttpSettings()

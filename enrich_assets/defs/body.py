@@ -1,0 +1,133 @@
+"""The body of every asset: gathers what a phase needs, runs it, and hands over its result with metadata.
+
+Belongs here: what happens between Dagster's context and the engine. How declarations become assets belongs to
+`defs.build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from enrich_assets.core.errors import EnrichError
+from enrich_assets.core.result import PhaseResult
+from enrich_assets.core.run_id import valid_run_id
+from enrich_assets.defs.metadata import materialization_metadata
+from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB
+from enrich_assets.defs.runs import registration_of
+from enrich_assets.engine.calls import Meter
+from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.registration import run_info
+from enrich_assets.engine.runner import Input, Job, run_phase
+from enrich_assets.reports.published import reports_of
+from enrich_assets.store.content import data_sha256, document_sha256
+from enrich_assets.store.store import Store
+
+
+def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loaded: Mapping[str, Input]) -> Any:
+    """Runs a phase of the context's partition; raises dg.Failure that says what happened and how to go on."""
+    try:
+        run_id = valid_run_id(context.partition_key)
+        store: Store = getattr(context.resources, STORE).open()
+        store.check_writable()
+        with getattr(context.resources, LEDGER).open(str(store.root)) as ledger:
+            result = _run(context, graph, phase, run_id, loaded, store, ledger)
+    except EnrichError as error:
+        # Not retried by Dagster: what could be retried was retried row by row, inside.
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    base = f"{store.root}/{graph.name}/{run_id}"
+    suffix = "json" if phase.makes == "document" else "parquet"
+    return dg.MaterializeResult(
+        value=result,
+        metadata=materialization_metadata(result, path=f"{base}/{phase.name}.{suffix}", reports=f"{base}/reports"),
+        data_version=dg.DataVersion(_data_version(result)),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=check.name,
+                passed=check.passed,
+                description=check.message or None,
+                severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+                metadata=dict(check.metadata),
+            )
+            for check in result.checks
+        ],
+    )
+
+
+def _run(
+    context: dg.AssetExecutionContext,
+    graph: Graph,
+    phase: Phase,
+    run_id: str,
+    loaded: Mapping[str, Input],
+    store: Store,
+    ledger: Ledger,
+) -> PhaseResult:
+    inputs = {name: loaded.get(name) or _envelope_only(store, graph, run_id, name) for name in graph.inputs(phase)}
+    if phase is graph.first:
+        registered = registration_of(graph, run_id, store, ledger, context.log.info)
+    else:
+        registered = dict(inputs[graph.first.name].document or {})
+    resolved = registered["settings"]
+    ledger.phase_started(run_id, phase.name, graph.number(phase), None)
+
+    def report(meter: Meter, rows_in: int, rows_done: int) -> None:
+        calls = meter.model_calls + meter.page_requests + meter.search_requests
+        ledger.phase_progress(
+            run_id, phase.name, rows_in=rows_in, rows_done=rows_done, calls=calls, reused=meter.answers_reused,
+            tokens_in=meter.tokens_in, tokens_out=meter.tokens_out, cost=meter.cost,
+        )
+
+    models, web = getattr(context.resources, MODELS), getattr(context.resources, WEB)
+    job = Job(
+        graph=graph,
+        phase=phase,
+        run=run_info(graph, run_id, registered),
+        resolved=resolved,
+        inputs=inputs,
+        ledger=ledger,
+        transport=models.transport(resolved),
+        open_clients=web.clients(graph, resolved, inputs, store),
+        sides=_sides(store, graph, run_id, phase),
+        registration=registered,
+        report=report,
+    )
+    try:
+        result = run_phase(job)
+        figures: dict[str, bytes] = {}
+        sparks: dict[str, str] = {}
+        for figure in phase.figures:
+            if result.table is not None:
+                figures |= figure.draw(result.table, result)
+                sparks[figure.name] = figure.spark(result.table, result)
+        reports = reports_of(store, graph, result, inputs) if phase is graph.last else {}
+    except BaseException as error:
+        status = "failed" if isinstance(error, Exception) else "stopped"
+        ledger.phase_ended(run_id, phase.name, status, message=str(error)[:2000] or type(error).__name__)
+        raise
+    return result.with_files(figures=figures, sparks=sparks, reports=reports)
+
+
+def _envelope_only(store: Store, graph: Graph, run_id: str, phase: str) -> Input:
+    return Input(envelope=store.envelope(graph.name, run_id, phase))
+
+
+def _sides(store: Store, graph: Graph, run_id: str, phase: Phase) -> dict[str, Any]:
+    sides = {}
+    for name in phase.also:
+        owner, _, side = name.partition("/")
+        if side:
+            sides[name] = store.side(graph.name, run_id, owner, side)
+    return sides
+
+
+def _data_version(result: PhaseResult) -> str:
+    if result.table is not None:
+        return data_sha256(result.table, result.volatile)
+    return document_sha256(dict(result.document or {}))
+
+

@@ -1,0 +1,134 @@
+"""The factory: graphs become Dagster definitions. One asset a phase, its checks beside it, jobs for the whole.
+
+What it makes is pinned by a test and listed in docs/assets.md, so that nothing is hidden by the factory.
+https://docs.dagster.io/guides/build/assets/defining-assets
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from enrich_assets.defs.body import run_asset
+from enrich_assets.defs.io_managers import DOCUMENTS, TABLES, io_managers
+from enrich_assets.defs.metadata import column_schema
+from enrich_assets.defs.partitions import runs_of
+from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB, resources
+from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.runner import Input
+from enrich_assets.graphs.catalog import GRAPHS
+
+OWNERS = ("team:enrich",)
+
+
+def build_definitions(
+    *, key_prefix: str | Sequence[str] = (), graphs: Sequence[Graph] | None = None
+) -> dg.Definitions:
+    """The definitions of the given graphs, by default all, ready to be merged into another project's.
+
+    `key_prefix` goes before every asset key. Neither an executor nor a resource of a common name is set.
+    """
+    prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
+    chosen = list(GRAPHS.values()) if graphs is None else list(graphs)
+    assets = [_asset(graph, phase, prefix) for graph in chosen for phase in graph.phases]
+    return dg.Definitions(
+        assets=assets,
+        jobs=[job for graph in chosen for job in graph_jobs(graph, prefix)],
+        resources={**resources(), **io_managers()},
+    )
+
+
+def asset_key(graph: Graph, phase: Phase, prefix: Sequence[str] = ()) -> dg.AssetKey:
+    """The key of a phase's asset."""
+    own = (graph.name, phase.name) if graph.prefixed else (phase.name,)
+    return dg.AssetKey([*prefix, *own])
+
+
+def graph_jobs(graph: Graph, prefix: Sequence[str] = ()) -> list[Any]:
+    """The jobs of a graph: the whole, and from each phase down. One phase is that asset materialized."""
+    keys = {phase.name: asset_key(graph, phase, prefix) for phase in graph.phases}
+    jobs = [
+        dg.define_asset_job(
+            job_name(graph, prefix),
+            selection=dg.AssetSelection.assets(*keys.values()),
+            partitions_def=runs_of(graph.name),
+            description=f"{graph.description} All phases of a run.",
+            executor_def=dg.in_process_executor,
+        )
+    ]
+    for phase in graph.phases[1:]:
+        selection = dg.AssetSelection.assets(*(keys[p.name] for p in (phase, *graph.after(phase))))
+        jobs.append(
+            dg.define_asset_job(
+                f"{job_name(graph, prefix)}_from_{phase.name}",
+                selection=selection,
+                partitions_def=runs_of(graph.name),
+                description=f"Continues a run of {graph.name} at {phase.name}.",
+                executor_def=dg.in_process_executor,
+            )
+        )
+    return jobs
+
+
+def job_name(graph: Graph, prefix: Sequence[str] = ()) -> str:
+    """Name of the job that runs a whole graph."""
+    return "_".join([*prefix, graph.name])
+
+
+def _asset(graph: Graph, phase: Phase, prefix: Sequence[str]) -> dg.AssetsDefinition:
+    key = asset_key(graph, phase, prefix)
+    loaded = _loaded_inputs(graph, phase)
+    others = [name for name in graph.inputs(phase) if name not in loaded]
+    module = graph.code_fingerprint(phase)
+
+    @dg.asset(
+        key=key,
+        ins={name: dg.AssetIn(key=asset_key(graph, graph.phase(name), prefix)) for name in loaded},
+        deps=[asset_key(graph, graph.phase(name), prefix) for name in others],
+        description=phase.description,
+        group_name=graph.name,
+        kinds=_kinds(phase),
+        owners=list(OWNERS),
+        code_version=module[:12],
+        partitions_def=runs_of(graph.name),
+        io_manager_key=DOCUMENTS if phase.makes == "document" else TABLES,
+        required_resource_keys={STORE, LEDGER, MODELS, WEB},
+        metadata=_definition_metadata(graph, phase),
+        check_specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=key,
+                description=check.description,
+                blocking=check.blocking,
+                partitions_def=runs_of(graph.name),
+            )
+            for check in phase.checks
+        ],
+    )
+    def body(context, **inputs):  # type: ignore[no-untyped-def]  # Dagster reads annotations, and as text refuses them
+        return run_asset(context, graph, phase, inputs)
+
+    return body
+
+
+def _loaded_inputs(graph: Graph, phase: Phase) -> tuple[str, ...]:
+    main = graph.main_input(phase)
+    if main is None:
+        return ()
+    named = {graph.first.name, main.name, *(name for name in phase.also if "/" not in name)}
+    return tuple(name for name in graph.names if name in named)
+
+
+def _kinds(phase: Phase) -> set[str]:
+    kinds = {"json" if phase.makes == "document" else "parquet", "python"}
+    return kinds | {"llm"} if phase.asks_a_model else kinds
+
+
+def _definition_metadata(graph: Graph, phase: Phase) -> Mapping[str, Any]:
+    metadata: dict[str, Any] = {"graph": graph.name, "phase": phase.name, "number": graph.number(phase)}
+    if phase.makes == "table":
+        metadata["dagster/column_schema"] = column_schema(graph.columns(phase))
+    return metadata

@@ -1,0 +1,139 @@
+"""Beginning a run: its settings resolved and frozen, its ID claimed, its partition added.
+
+Belongs here: what has to be right before anything is paid. Executing phases belongs to `defs.launch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from enrich_assets.core.errors import ArtifactError, UnknownRun
+from enrich_assets.defs.partitions import add_run
+from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.ledger import Ledger, utc_now
+from enrich_assets.engine.registration import registration
+from enrich_assets.graphs.presets import DEFAULT_PRESET, load_preset, with_overrides
+from enrich_assets.models.llm import check_model
+from enrich_assets.models.settings import ModelEndpoint
+from enrich_assets.store.store import Store
+
+
+def begin_run(
+    graph: Graph,
+    *,
+    store: Store,
+    ledger: Ledger,
+    instance: dg.DagsterInstance,
+    values: Mapping[str, Any] | None = None,
+    where: str = "settings",
+    preset: str = "",
+    overrides: Sequence[str] = (),
+    title: str = "",
+    like: str = "",
+) -> str:
+    """Claims a run of a graph and gives its ID.
+
+    Its settings are those of the preset, of `values` (a settings file, read already), or of the run `like`, each with
+    the overrides. Raises SettingsError, UnknownRun, StorageError before anything is written or paid.
+    """
+    store.check_writable()
+    repeated = _registration_like(graph, like, store, ledger) if like else None
+    if repeated is not None:
+        given: Mapping[str, Any] = {**graph.unresolved(repeated["settings"]), "title": ""}
+        preset, where = str(repeated["preset"]), f"settings like {like}"
+    elif values is not None:
+        given, preset = values, str(values.get("preset", ""))
+    else:
+        preset = preset or DEFAULT_PRESET
+        given, where = load_preset(graph.name, preset), f"preset {preset}"
+    registered = registration(
+        graph,
+        with_overrides(given, overrides),
+        where=where,
+        now=utc_now(),
+        preset=preset,
+        title=title,
+        overrides=dict(item.split("=", 1) for item in overrides),
+        like=repeated,
+        like_run=like,
+        earlier=repeated["earlier"] if repeated else (),
+    )
+    if repeated is None:
+        registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
+    check_models(graph, registered["settings"])
+    run_id = ledger.claim_run(graph.name, registered)
+    add_run(instance, graph, run_id)
+    return run_id
+
+
+def registration_of(
+    graph: Graph, run_id: str, store: Store, ledger: Ledger, say: Callable[[str], Any]
+) -> dict[str, Any]:
+    """What was registered for a run: by the ledger, by its own snapshot, or, for a key typed by hand, the default.
+
+    The default preset is registered then, and `say` is told.
+    """
+    registered = ledger.registration(run_id)
+    if registered is not None:
+        return registered
+    try:
+        snapshot = store.load(graph.name, run_id, graph.first.name).document
+    except ArtifactError:
+        snapshot = None
+    if snapshot is not None:
+        say(f"The ledger does not know {run_id}; its settings come from its own snapshot.")
+        return {name: value for name, value in snapshot.items() if name != "rows"}
+    note = f"Nobody registered settings for {run_id}, so it takes the preset {DEFAULT_PRESET}."
+    say(note)
+    registered = registration(
+        graph,
+        load_preset(graph.name, DEFAULT_PRESET),
+        where=f"preset {DEFAULT_PRESET}",
+        now=utc_now(),
+        preset=DEFAULT_PRESET,
+        notes=[note],
+    )
+    registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
+    check_models(graph, registered["settings"])
+    ledger.claim_run(graph.name, registered, run_id=run_id)
+    return registered
+
+
+def check_models(graph: Graph, resolved: Mapping[str, Any]) -> None:
+    """Raises SettingsError for a phase whose model is unknown or lacks its key."""
+    endpoints = {name: ModelEndpoint.model_validate(value) for name, value in resolved.get("models", {}).items()}
+    for model in sorted({resolved[phase.name]["model"] for phase in graph.phases if phase.asks_a_model}):
+        check_model(model, endpoints)
+
+
+def earlier_reports(graph: Graph, store: Store, count: int) -> list[dict[str, Any]]:
+    """What the newest complete runs reported: run_id, title, canonical_url, content_hash, sketch of each article."""
+    known: list[dict[str, Any]] = []
+    taken = 0
+    for run_id in sorted(store.runs(graph.name), reverse=True):
+        if taken >= count:
+            break
+        try:
+            document = store.load(graph.name, run_id, graph.last.name).document or {}
+        except ArtifactError:
+            continue
+        taken += 1
+        for article in document.get("articles", ()):
+            memory = {name: article.get(name) for name in ("title", "canonical_url", "content_hash", "sketch")}
+            known.append({"run_id": run_id, **memory})
+    return known
+
+
+def _registration_like(graph: Graph, run_id: str, store: Store, ledger: Ledger) -> dict[str, Any]:
+    registered = ledger.registration(run_id)
+    if registered is None:
+        try:
+            registered = store.load(graph.name, run_id, graph.first.name).document
+        except ArtifactError:
+            registered = None
+    if registered is None:
+        raise UnknownRun(f"nothing is known of the settings of {run_id}.", fix="enrich runs lists the runs.")
+    return registered

@@ -1,0 +1,347 @@
+"""Runs one phase of one run: every input row ends as exactly one of kept, dropped, failed, and is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from enrich_assets.core.envelope import Counts, Envelope, InputRef
+from enrich_assets.core.errors import (
+    CallError,
+    DeclarationError,
+    EndpointError,
+    EnrichError,
+    PhaseFailed,
+    StorageError,
+    TransientError,
+)
+from enrich_assets.core.result import PhaseResult
+from enrich_assets.engine.asking import Asker
+from enrich_assets.engine.calls import Backoff, Calls, Meter, current_row
+from enrich_assets.engine.checks import run_checks
+from enrich_assets.engine.clients import Clients, ModelTransport, Prompt
+from enrich_assets.engine.columns import table_of
+from enrich_assets.engine.graph import Graph, RunInfo
+from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.outcomes import Outcomes
+from enrich_assets.engine.phase import Phase, Row, Selection
+from enrich_assets.engine.prompts import load_prompt
+from enrich_assets.engine.settings import EngineSettings
+from enrich_assets.engine.window import gather_window
+
+EMBEDDED_MODEL = "extractive"
+
+
+@dataclass(frozen=True)
+class Input:
+    """What an upstream phase published: its table or document, and its envelope."""
+
+    envelope: Envelope
+    table: pa.Table | None = None
+    document: Mapping[str, Any] | None = None
+
+    def content(self) -> Any:
+        """Rows as a list of dicts, or the document."""
+        return self.document if self.table is None else self.table.to_pylist()
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that running one phase takes.
+
+    `inputs` are the published inputs by phase name (`Graph.inputs`), `sides` the side tables named in `also`.
+    `resolved` are the run's frozen settings. `open_clients(calls, asker)` gives a row phase its clients as an async
+    context manager. `report(meter, rows_in, rows_done)` is called about once a second.
+    """
+
+    graph: Graph
+    phase: Phase
+    run: RunInfo
+    resolved: Mapping[str, Any]
+    inputs: Mapping[str, Input]
+    ledger: Ledger
+    transport: ModelTransport
+    open_clients: Callable[[Calls, Asker], Any]
+    sides: Mapping[str, pa.Table] = field(default_factory=dict)
+    registration: Mapping[str, Any] | None = None
+    report: Callable[[Meter, int, int], None] = lambda meter, rows_in, rows_done: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def shared(self) -> EngineSettings:
+        """The engine's settings of this run."""
+        return EngineSettings.model_validate(
+            {k: v for k, v in self.resolved.items() if k in EngineSettings.model_fields}
+        )
+
+
+def run_phase(job: Job) -> PhaseResult:
+    """Runs a phase to its result, checks and figures included; nothing is published.
+
+    Raises PhaseFailed when too many rows failed or an endpoint refuses everything, DeclarationError for a defect of
+    the phase, StorageError when the ledger cannot commit.
+    """
+    return asyncio.run(_run(job))
+
+
+async def _run(job: Job) -> PhaseResult:
+    started, clock = job.now(), time.monotonic()
+    phase, shared = job.phase, job.shared
+    settings = job.graph.settings_of(phase, job.resolved)
+    backoff = Backoff(attempts=shared.attempts, first=shared.first_delay_seconds)
+    calls = Calls(
+        job.ledger, run_id=job.run.run_id, phase=phase.name, fresh_from=job.run.fresh_from, backoff=backoff
+    )
+    asker = Asker(calls, job.transport, attempts=shared.attempts)
+    outcomes = Outcomes(phase)
+    document: Mapping[str, Any] | None = None
+    if phase.shape == "table":
+        document = _run_table(job, settings, outcomes)
+    else:
+        rows = _input_rows(job)
+        outcomes.rows_in = len(rows)
+        reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes))
+        try:
+            if phase.shape == "ask":
+                await _run_ask(job, settings, asker, rows, outcomes)
+            else:
+                async with job.open_clients(calls, asker) as clients:
+                    await _run_rows(job, settings, clients, rows, outcomes)
+        except EndpointError as error:
+            raise PhaseFailed(
+                f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}",
+                where=phase.name,
+                fix=f"{error.fix or 'Correct it'} Then: enrich resume {job.run.run_id}",
+            ) from error
+        finally:
+            reporter.cancel()
+    counts = outcomes.counts()
+    _refuse_too_many_failures(job, counts, outcomes)
+    columns = job.graph.columns(phase)
+    table = None if phase.makes == "document" else table_of(_joined(job, outcomes), columns)
+    result = PhaseResult(
+        graph=job.graph.name,
+        run_id=job.run.run_id,
+        phase=phase.name,
+        number=job.graph.number(phase),
+        started_at=started,
+        duration_seconds=time.monotonic() - clock,
+        counts=counts if table is None else counts.model_copy(update={"rows_out": table.num_rows}),
+        usage=calls.meter.usage(),
+        settings_fingerprint=job.graph.settings_fingerprint(phase, job.resolved),
+        code_fingerprint=job.graph.code_fingerprint(phase),
+        dropped=outcomes.dropped_table(),
+        failed=outcomes.failed_table(),
+        table=table,
+        document=document,
+        volatile=job.graph.volatile(phase),
+        inputs=tuple(
+            InputRef(run_id=i.envelope.run_id, phase=i.envelope.phase, data_sha256=i.envelope.data_sha256)
+            for i in job.inputs.values()
+        ),
+        sides=outcomes.side_tables(),
+        log=tuple(outcomes.log),
+    )
+    return result.with_checks(run_checks(phase, result, settings))
+
+
+async def _report(job: Job, meter: Meter, outcomes: Outcomes) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        job.report(meter, outcomes.rows_in, outcomes.done)
+
+
+def _input_rows(job: Job) -> Sequence[Row]:
+    main = job.graph.main_input(job.phase)
+    if main is None:
+        return []
+    given = job.inputs[main.name]
+    if given.table is None:
+        rows = (given.document or {}).get("rows", [])
+        return list(rows)
+    return _LazyRows(given.table)
+
+
+class _LazyRows(Sequence[Row]):
+    """Rows of a table, made into dicts a few hundred at a time, so that a large table is never held twice."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._table.slice(index, 1).to_pylist()[0]
+
+    def __iter__(self) -> Iterator[Row]:
+        for batch in self._table.to_batches(max_chunksize=256):
+            yield from batch.to_pylist()
+
+
+def _run_table(job: Job, settings: Any, outcomes: Outcomes) -> Mapping[str, Any] | None:
+    phase = job.phase
+    arguments: dict[str, Any] = {}
+    names = phase.parameters()
+    main = job.graph.main_input(phase)
+    rows: Any = None
+    if main is not None and "registration" not in names:
+        rows = job.inputs[main.name].content()
+        arguments[names[0]] = rows
+        outcomes.rows_in = len(rows) if isinstance(rows, list) else 0
+    given = {
+        "settings": settings,
+        "run": job.run,
+        "registration": job.registration,
+        "history": {name: item.envelope for name, item in job.inputs.items()},
+    }
+    arguments |= {name: value for name, value in given.items() if name in names}
+    for name in phase.also:
+        owner, _, side = name.partition("/")
+        arguments[side or owner] = job.sides[name].to_pylist() if side else job.inputs[owner].content()
+    found = phase.function(**arguments)
+    if phase.makes == "document":
+        if not isinstance(found, Mapping):
+            raise DeclarationError(f"must return a dict, not {type(found).__name__}", where=phase.name)
+        for row in rows if isinstance(rows, list) else ():
+            outcomes.keep(row, {})
+        return found
+    if not isinstance(found, Selection):
+        raise DeclarationError(f"must return a Selection, not {type(found).__name__}", where=phase.name)
+    outcomes.take_selection(rows, found)
+    return None
+
+
+async def _run_rows(job: Job, settings: Any, clients: Clients, rows: Sequence[Row], outcomes: Outcomes) -> None:
+    phase = job.phase
+    extra = {}
+    for name in phase.also:
+        owner, _, side = name.partition("/")
+        if (side or owner) in phase.parameters():
+            extra[side or owner] = job.sides[name].to_pylist() if side else job.inputs[owner].content()
+
+    async def work(unit: tuple[int, Row]) -> None:
+        index, row = unit
+        current_row.set(str(row["row_id"]))
+        seen = {name: row.get(name) for name in ("row_id", *phase.reads)} if phase.reads else row
+        with _row_boundary(row, index, outcomes):
+            outcomes.take(row, await phase.function(seen, clients, settings, **extra), index)
+
+    await gather_window(enumerate(rows), work, concurrency=job.shared.concurrency)
+
+
+async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], outcomes: Outcomes) -> None:
+    phase = job.phase
+    assert phase.answer is not None and phase.prompt is not None and phase.without_model is not None
+    answer, model = phase.answer, str(settings.model)
+    if model == EMBEDDED_MODEL:
+        for index, row in enumerate(rows):
+            with _row_boundary(row, index, outcomes):
+                seen = _seen(phase, row)
+                outcomes.take(row, phase.function(row, phase.without_model(seen, settings), settings), index)
+        _select(phase, settings, outcomes)
+        return
+    template = load_prompt(phase.prompt)
+    size = int(settings.batch) if phase.batched else 1
+
+    async def ask_alone(index: int, row: Row) -> None:
+        current_row.set(str(row["row_id"]))
+
+        def prompt(note: str) -> Prompt:
+            return template.render(row=_seen(phase, row), settings=settings, note=note)
+
+        with _row_boundary(row, index, outcomes):
+            decide = lambda found: phase.function(row, found, settings)  # noqa: E731
+            outcomes.take(row, await asker.ask_until(prompt, answer, decide, model=model), index)
+
+    async def work(unit: list[tuple[int, Row]]) -> None:
+        if len(unit) > 1:
+            seen = [_seen(phase, row) for _, row in unit]
+            requests = [
+                asker.request(template.render(row=row, settings=settings), answer, model=model) for row in seen
+            ]
+            current_row.set(str(unit[0][1]["row_id"]))
+            try:
+                together = template.render_batch(rows=seen, settings=settings)
+                await asker.ask_batch(together, requests, answer, model=model)
+            except (EndpointError, StorageError):
+                raise
+            except CallError:
+                pass  # each row is asked alone below, where its own failure is recorded
+        await asyncio.gather(*(ask_alone(index, row) for index, row in unit))
+
+    def units() -> Iterator[list[tuple[int, Row]]]:
+        waiting: list[tuple[int, Row]] = []
+        for index, row in enumerate(rows):
+            if size > 1:
+                request = asker.request(
+                    template.render(row=_seen(phase, row), settings=settings), answer, model=model
+                )
+                if not asker.is_known(request):
+                    waiting.append((index, row))
+                    if len(waiting) == size:
+                        yield waiting
+                        waiting = []
+                    continue
+            yield [(index, row)]
+        if waiting:
+            yield waiting
+
+    await gather_window(units(), work, concurrency=job.shared.concurrency)
+    _select(phase, settings, outcomes)
+
+
+def _seen(phase: Phase, row: Row) -> dict[str, Any]:
+    return {name: row.get(name) for name in ("row_id", *phase.reads)}
+
+
+def _select(phase: Phase, settings: Any, outcomes: Outcomes) -> None:
+    if phase.select is not None:
+        outcomes.drop_later(phase.select(outcomes.kept_rows(), settings))
+
+
+class _row_boundary:  # noqa: N801 — reads as a statement
+    """Records what one row's work raised as that row's failure, and lets through what concerns every row."""
+
+    def __init__(self, row: Row, index: int, outcomes: Outcomes) -> None:
+        self._row, self._index, self._outcomes = row, index, outcomes
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> bool:
+        if error is None:
+            return False
+        if isinstance(error, (EndpointError, StorageError, DeclarationError)) or not isinstance(error, Exception):
+            return False
+        if isinstance(error, CallError):
+            self._outcomes.waiting += isinstance(error, TransientError)
+            self._outcomes.fail(self._row, error.kind, str(error), self._index)
+        elif isinstance(error, EnrichError):
+            self._outcomes.fail(self._row, type(error).__name__, str(error), self._index)
+        else:
+            self._outcomes.fail(self._row, f"defect: {type(error).__name__}", str(error), self._index)
+        return True
+
+
+def _refuse_too_many_failures(job: Job, counts: Counts, outcomes: Outcomes) -> None:
+    if counts.rows_in and counts.failed / counts.rows_in > job.shared.max_failed_fraction:
+        kinds = ", ".join(f"{n} × {kind}" for kind, n in sorted(counts.failed_by_kind.items()))
+        raise PhaseFailed(
+            f"{counts.failed} of {counts.rows_in} rows failed ({kinds}); the first: {outcomes.first_failure()}",
+            where=job.phase.name,
+            fix=f"Answers so far are kept. Mend the cause, then: enrich resume {job.run.run_id}",
+        )
+
+
+def _joined(job: Job, outcomes: Outcomes) -> list[dict[str, Any]]:
+    phase = job.phase
+    if phase.creates:
+        return outcomes.created_rows()
+    return outcomes.kept_rows()

@@ -1,0 +1,28 @@
+"""The settings that the engine itself reads. Every graph's shared settings extend them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from enrich_assets.core.settings import Settings
+
+
+class EngineSettings(Settings):
+    """Settings of a run that the engine reads."""
+
+    preset: str = ""
+    """The preset these settings started from."""
+    title: str = ""
+    """Title of the run, shown in lists and on the report."""
+    as_of: datetime | None = None
+    """The moment that counts as now for ages and dates, UTC; by default the start of the run."""
+    concurrency: int = Field(default=16, ge=1, le=1000)
+    """Rows in flight in a phase."""
+    attempts: int = Field(default=4, ge=1, le=20)
+    """Times a request is sent, or a malformed answer asked again, before it is given up."""
+    first_delay_seconds: float = Field(default=0.5, ge=0, le=60)
+    """Wait before the first retry in seconds; it doubles with each further one."""
+    max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
+    """A phase with a larger share of failed rows fails as a whole."""

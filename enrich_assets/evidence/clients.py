@@ -1,0 +1,36 @@
+"""The clients of a row phase, put together from the rooms below: pages, search, model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from upath import UPath
+
+from enrich_assets.engine.asking import Asker
+from enrich_assets.engine.calls import Calls
+from enrich_assets.engine.clients import Clients
+from enrich_assets.web.http import HttpClient
+from enrich_assets.web.pages import PageStore, StoredPages
+from enrich_assets.web.search import IndexedPage, open_search
+from enrich_assets.web.settings import HttpSettings, SearchSettings
+
+
+@asynccontextmanager
+async def open_clients(
+    calls: Calls,
+    asker: Asker,
+    *,
+    http: HttpSettings,
+    search: SearchSettings,
+    storage: UPath,
+    documents: Callable[[], Iterable[IndexedPage]],
+    routes: Mapping[str, tuple[str, int]],
+) -> AsyncIterator[Clients]:
+    """Clients that share one http client, which is closed at the end. `documents` feed the embedded index."""
+    async with HttpClient(http, routes=routes) as client:
+        yield Clients(
+            llm=asker,
+            pages=StoredPages(client, PageStore(storage), calls),
+            search=open_search(search, http=client, calls=calls, documents=documents),
+        )

@@ -1,0 +1,104 @@
+"""Presets and settings files: read, merged with overrides, errors that name the file and the key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from enrich_assets.core.errors import SettingsError
+
+DEFAULT_PRESET = "ai_news"
+
+
+def preset_names(graph: str) -> list[str]:
+    """Names of a graph's presets."""
+    folder = files("enrich_assets.graphs") / graph / "presets"
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_preset(graph: str, name: str) -> dict[str, Any]:
+    """The settings of a preset; raises SettingsError with the near misses."""
+    known = preset_names(graph)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else ""
+        raise SettingsError(f"there is no preset {name!r:.80}.", fix=f"{hint} Presets: {', '.join(known)}.".strip())
+    text = (files("enrich_assets.graphs") / graph / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return _mapping(text, f"preset {name}")
+
+
+def load_settings_file(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; raises SettingsError naming the file, and the line of a syntax error."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError("there is no such file.", where=str(path), fix="Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read: {error}", where=str(path), fix="A settings file is UTF-8 YAML.") from None
+    return _mapping(text, str(path))
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`values` with each `path.to.key=value` set; the value is read as YAML. A number picks an item of a list."""
+    result = _copied(values)
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise SettingsError(f"--set {override!r:.120} is not key=value.", fix="Write --set tier3.threshold=6.5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        _set(result, keys, value, override)
+    return result
+
+
+def _set(target: Any, keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        if isinstance(target, list):
+            target = target[_index(target, key, override)]
+        else:
+            if target.get(key) is None:
+                target[key] = {}
+            target = target[key]
+        if not isinstance(target, (dict, list)):
+            raise SettingsError(f"--set {override!r:.120}: {key!r} has nothing below it.")
+    if isinstance(target, list):
+        target[_index(target, keys[-1], override)] = value
+    else:
+        target[keys[-1]] = value
+
+
+def _index(items: list[Any], key: str, override: str) -> int:
+    if key.isdigit() and int(key) < len(items):
+        return int(key)
+    raise SettingsError(f"--set {override!r:.120}: the list has the items 0 to {len(items) - 1}, not {key!r}.")
+
+
+def _mapping(text: str, where: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", "") or str(error)
+        raise SettingsError(f"{line}{problem}", where=where, fix="Correct the YAML.") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise SettingsError(f"holds a {type(found).__name__}, not keys with values.", where=where)
+    return found
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _copied(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copied(item) for item in value]
+    return value
