@@ -1,0 +1,86 @@
+"""When a page was published: the full time that the page states, else the day that its markup gives away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+_STATED = "//meta[@property='article:published_time' or @name='article:published_time' or @itemprop='datePublished']"
+_DEPTH = 8
+
+
+def best_date(tree: Any, day: str) -> datetime | None:
+    """The moment of publication in UTC, or None.
+
+    `day` is the day that htmldate found (YYYY-MM-DD or ''). Of the moments that the page states, as
+    article:published_time or in JSON-LD as datePublished, the first within a day of it wins, else the first of an
+    article (a web page's own date is often that of its section); a `time` element only adds the hour to that day.
+    """
+    found = as_date(day)
+    stated = [(moment, of_article) for text, of_article in _stated(tree) if (moment := as_moment(text)) is not None]
+    agreeing = [moment for moment, _ in stated if found is not None and abs((moment.date() - found).days) <= 1]
+    of_articles = [moment for moment, of_article in stated if of_article]
+    if agreeing or of_articles:
+        return (agreeing or of_articles)[0]
+    if found is None:
+        return stated[0][0] if stated else None
+    for text in tree.xpath("//time/@datetime")[:20]:
+        moment = as_moment(text)
+        if moment is not None and ":" in text and moment.date() == found:
+            return moment
+    return datetime.combine(found, time(), UTC)
+
+
+def as_moment(text: str) -> datetime | None:
+    """An ISO 8601 or RFC 5322 date as UTC (UTC where it names no zone), or None."""
+    text = text.strip()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError, IndexError):
+            return None
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (OverflowError, ValueError):
+        return None
+
+
+def as_date(text: str) -> date | None:
+    """An ISO 8601 day, or None."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _stated(tree: Any) -> Iterator[tuple[str, bool]]:
+    for element in tree.xpath(_STATED):
+        yield element.get("content") or "", True
+    for script in tree.xpath("//script[@type='application/ld+json']"):
+        try:
+            data = json.loads(script.text or "", strict=False)
+        except (ValueError, RecursionError):
+            continue
+        yield from _published(data, _DEPTH)
+
+
+def _published(data: Any, depth: int) -> Iterator[tuple[str, bool]]:
+    if depth == 0:
+        return
+    if isinstance(data, list):
+        for item in data[:50]:
+            yield from _published(item, depth - 1)
+    elif isinstance(data, dict):
+        kinds = data.get("@type")
+        names = [name for name in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(name, str)]
+        of_article = any(name.endswith(("Article", "Posting", "Report")) for name in names)
+        if isinstance(data.get("datePublished"), str) and (of_article or "WebPage" in names):
+            yield data["datePublished"], of_article
+        for key in ("@graph", "mainEntity", "mainEntityOfPage"):
+            if key in data:
+                yield from _published(data[key], depth - 1)

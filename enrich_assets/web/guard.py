@@ -1,0 +1,225 @@
+"""The address guard: which URLs and which network addresses a request may reach.
+
+Belongs here: the judgement of URLs, literal addresses and resolved addresses, and the resolver that hands exactly the
+judged addresses to the connection. Sending requests belongs to `web.http`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import unicodedata
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from enrich_assets.core.errors import AddressRefused, FinalError, SettingsError, TransientError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+_FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
+
+
+def address_class(address: Address) -> str | None:
+    """Why `address` is not a public one (`loopback`, `private` …), or None when it is global unicast.
+
+    Forms that carry an IPv4 address (mapped RFC 4291, NAT64 RFC 6052, 6to4 RFC 3056, Teredo RFC 4380) are judged by
+    that one too.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address_class(address.ipv4_mapped)
+        for inner in _carried(address):
+            inner_class = address_class(inner)
+            if inner_class is not None:
+                return inner_class
+        if address in _NAT64_LOCAL or address.is_site_local:
+            return "private"
+    if address.is_unspecified:
+        return "unspecified"
+    if address.is_loopback:
+        return "loopback"
+    if address.is_link_local:
+        return "link-local"
+    if address.is_multicast:
+        return "multicast"
+    if address.is_global and not (address.is_reserved and address not in _NAT64):
+        return None
+    return "private" if address.is_private else "reserved"
+
+
+def _carried(address: ipaddress.IPv6Address) -> Iterable[ipaddress.IPv4Address]:
+    if address in _NAT64 or (address in _IPV4_COMPATIBLE and int(address) > 1):
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+
+
+def literal_address(host: str) -> Address | None:
+    """The address that `host` spells, in any way that inet_aton(3) reads, or None when it is a name.
+
+    Raises ValueError for a host that ends in a number and is no address: no name may do that (WHATWG URL, 3.5).
+    """
+    if ":" in host:
+        return ipaddress.IPv6Address(host)
+    parts = host.lower().split(".")
+    if not _is_number(parts[-1]):
+        return None
+    if len(parts) > 4 or not all(_is_number(part) for part in parts):
+        raise ValueError(f"{host!r} ends in a number and is no IPv4 address")
+    numbers = [_number(part) for part in parts]
+    if any(number > 255 for number in numbers[:-1]) or numbers[-1] >= 256 ** (5 - len(numbers)):
+        raise ValueError(f"{host!r} is out of the range of IPv4 addresses")
+    value = numbers[-1] + sum(number << (8 * (3 - index)) for index, number in enumerate(numbers[:-1]))
+    return ipaddress.IPv4Address(value)
+
+
+def _is_number(part: str) -> bool:
+    if part.isascii() and part.isdigit():
+        return True
+    return part[:2] == "0x" and all(digit in "0123456789abcdef" for digit in part[2:])
+
+
+def _number(part: str) -> int:
+    if part.startswith("0x"):
+        return int(part[2:] or "0", 16)
+    return int(part, 8) if len(part) > 1 and part.startswith("0") else int(part)
+
+
+class AddressGuard:
+    """Judges URLs and addresses.
+
+    `allow_hosts` are exact `host:port` exceptions (without a port: 80 and 443). `routes` send a host name to an
+    address of the program's own choosing and need no other permission.
+    """
+
+    def __init__(self, allow_hosts: Iterable[str] = (), routes: Mapping[str, tuple[str, int]] | None = None) -> None:
+        self.routes = {_host_name(host): target for host, target in (routes or {}).items()}
+        self._allowed = {entry for text in allow_hosts for entry in _allow_entries(text)}
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether `host:port` is an explicit exception, whatever its addresses are."""
+        return host in self.routes or (host, port) in self._allowed
+
+    def checked(self, url: str) -> httpx.URL:
+        """`url` as it is sent: host normalised, literal addresses in canonical spelling, no fragment.
+
+        Raises FinalError of kind `bad_url`, or AddressRefused for another scheme than http and https, for user
+        information, and for a literal address that is not global. Names are judged by the resolver.
+        """
+        try:
+            parts = urlsplit(url.strip())
+            port = parts.port
+            host = _host_name(parts.hostname or "")
+            if parts.scheme not in DEFAULT_PORTS:
+                raise refused(url, f"the scheme {parts.scheme or '(none)'!r} is not http or https")
+            if parts.username is not None or parts.password is not None:
+                raise refused(url.replace(parts.netloc, "…"), "it carries a user name or a password")
+            if any(character in parts.netloc for character in "%\\ ") or not host:
+                raise ValueError("it has no usable host")
+            address = literal_address(host)
+            host = str(address) if address is not None else host
+            netloc = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
+            sent = httpx.URL(urlunsplit((parts.scheme, netloc, parts.path, parts.query, "")))
+            # The connection reads the URL with yarl: what it connects to must be what was judged here.
+            if (yarl.URL(str(sent)).raw_host or "") != sent.raw_host.decode("ascii"):
+                raise ValueError("its host can be read in two ways")
+        except (ValueError, UnicodeError, httpx.InvalidURL) as error:
+            failure = FinalError(f"not a usable URL: {error}.", where=url[:500], fix="Correct the URL.")
+            failure.kind = "bad_url"
+            raise failure from None
+        if address is not None:
+            self.check(host, port or DEFAULT_PORTS[parts.scheme], [address], url=url)
+        return sent
+
+    def check(self, host: str, port: int, addresses: Iterable[Address], *, url: str = "") -> None:
+        """Raises AddressRefused unless every address is global, or `host:port` is an exception."""
+        if self.allows(host, port):
+            return
+        for address in addresses:
+            found = address_class(address)
+            if found is not None:
+                raise refused(
+                    url or f"{host}:{port}",
+                    f"{host} is at {address}, a {found} address",
+                    fix=f"If this server is meant to be read, add {_shown(host, port)!r} to allow_hosts.",
+                )
+
+
+def refused(url: str, why: str, *, fix: str = "Use a public http or https address.") -> AddressRefused:
+    """The error for a URL that the guard does not let out."""
+    error = AddressRefused(f"refused by the address guard: {why}.", where=url[:500], fix=fix)
+    error.kind = "address_refused"
+    return error
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves a name once, judges every address of it, and gives exactly these addresses to the connection."""
+
+    def __init__(self, guard: AddressGuard) -> None:
+        self._guard = guard
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The judged addresses of `host`; raises AddressRefused, or TransientError of kind `dns`."""
+        name = _host_name(host)
+        if name in self._guard.routes:
+            address, routed_port = self._guard.routes[name]
+            routed_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            return [_result(host, address, routed_port, routed_family)]
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failure = TransientError(
+                f"the host name cannot be resolved ({error}).", where=host, fix="Check the name and the network."
+            )
+            failure.kind = "dns"
+            raise failure from None
+        addresses = [(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]), entry[0]) for entry in found]
+        self._guard.check(name, port, [address for address, _ in addresses])
+        return [_result(host, str(address), port, kind) for address, kind in addresses]
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _result(host: str, address: str, port: int, family: int) -> ResolveResult:
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
+
+
+def _host_name(host: str) -> str:
+    name = unicodedata.normalize("NFKC", host).translate(_FULL_STOPS).lower().strip("[]")
+    return name[:-1] if name.endswith(".") else name
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _allow_entries(text: str) -> list[tuple[str, int]]:
+    try:
+        parts = urlsplit(f"//{text.strip()}")
+        host = _host_name(parts.hostname or "")
+        if not host or parts.path or parts.username is not None:
+            raise ValueError("not a host with a port")
+        address = literal_address(host)
+        ports = [parts.port] if parts.port is not None else sorted(DEFAULT_PORTS.values())
+    except ValueError as error:
+        raise SettingsError(
+            f"{text!r} is no exception to the address guard ({error}).",
+            where="http.allow_hosts",
+            fix="Write host:port, like 'search.internal:8080' or '[::1]:8080'.",
+        ) from None
+    return [(host if address is None else str(address), port) for port in ports]

@@ -1,0 +1,63 @@
+"""A source that is a page with links to its articles."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin
+
+from enrich_assets.core.errors import FinalError
+from enrich_assets.engine.clients import Page
+from enrich_assets.web.extract import is_html, parsed_html
+from enrich_assets.web.settings import Source
+from enrich_assets.web.sources.entry import Entry
+from enrich_assets.web.urls import canonicalize, on_same_site
+
+
+def entries(source: Source, page: Page) -> list[Entry]:
+    """The links of the page in its order, absolute, each once, with the text of the link as title.
+
+    Those that `link_pattern` matches anywhere in the URL; without a pattern, those of the same site. Raises
+    FinalError of kind `not_html` or `bad_link_pattern`.
+    """
+    try:
+        pattern = re.compile(source.link_pattern)
+    except re.error as error:
+        raise _failure(
+            "bad_link_pattern", source, f"link_pattern is no regular expression ({error}).", "Correct link_pattern."
+        ) from None
+    tree = parsed_html(page) if is_html(page) else None
+    if tree is None:
+        raise _failure(
+            "not_html",
+            source,
+            f"the listing is {page.content_type or 'empty'}, not an HTML page.",
+            "Use kind 'feed' for a feed, or the URL of a page with links.",
+        )
+    bases = tree.xpath("//base/@href")
+    base = _joined(page.final_url, bases[0]) if bases else page.final_url
+    own = {canonicalize(page.url), canonicalize(page.final_url)}
+    titles: dict[str, str] = {}
+    urls: dict[str, str] = {}
+    for link in tree.xpath("//a[@href]"):
+        url = _joined(base or page.final_url, link.get("href"))
+        name = canonicalize(url)
+        if not name.startswith(("http://", "https://")) or name in own:
+            continue
+        if not pattern.search(url) or (not source.link_pattern and not on_same_site(url, page.final_url)):
+            continue
+        urls.setdefault(name, url)
+        titles[name] = titles.get(name) or " ".join(link.text_content().split())
+    return [Entry(url=url, title=titles[name]) for name, url in urls.items()]
+
+
+def _joined(base: str, link: str) -> str:
+    try:
+        return urljoin(base, link.strip()).partition("#")[0]
+    except ValueError:
+        return ""
+
+
+def _failure(kind: str, source: Source, what: str, fix: str) -> FinalError:
+    error = FinalError(what, where=f"source {source.id} ({source.url})", fix=fix)
+    error.kind = kind
+    return error

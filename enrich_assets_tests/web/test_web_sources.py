@@ -1,0 +1,215 @@
+"""What the kinds of sources list."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from enrich_assets.core.errors import FinalError
+from enrich_assets.web.settings import Source
+from enrich_assets.web.sources import KINDS, entries
+from enrich_assets_tests.shared_data import shared_data
+from enrich_assets_tests.web.web_samples import page_of
+
+LONG = " ".join(f"word{i}" for i in range(130))
+
+
+def source(kind="feed", **more):
+    return Source(id="s", name="S", url="http://site.example/feed", kind=kind, **more)
+
+
+def listed(body, kind="feed", *, url="http://site.example/feed", type="application/xml", charset="", **more):
+    return entries(source(kind, **more), page_of(body, url=url, type=type, charset=charset))
+
+
+RSS = f"""<?xml version="1.0" encoding="utf-8"?>
+<rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:content="http://purl.org/rss/1.0/modules/content/">
+<channel><title>S</title><language>en-US</language>
+<item><title>A &amp;amp; B</title><link>/a</link><dc:creator>Ada Berg</dc:creator>
+ <pubDate>Fri, 30 Oct 2026 10:00:00 +0200</pubDate>
+ <description>&lt;p&gt;Short &lt;b&gt;text&lt;/b&gt;.&lt;/p&gt;</description>
+</item><item><title>B</title><link>http://site.example/b</link>
+ <content:encoded><![CDATA[<p>{LONG}</p><script>no()</script>]]></content:encoded></item>
+<item><title>No link</title></item>
+<item><title>Mail</title><link>mailto:a@b.example</link></item>
+</channel></rss>"""
+
+
+def test_rss_gives_its_entries():
+    first, second = listed(RSS)
+    assert (first.url, first.title, first.author) == ("http://site.example/a", "A & B", "Ada Berg")
+    assert first.published_at == datetime(2026, 10, 30, 8, 0, tzinfo=UTC)
+    assert (first.summary, first.full_text, first.language) == ("Short text.", None, "en")
+    assert second.full_text == LONG and second.published_at is None
+
+
+def test_atom_gives_its_entries():
+    [entry] = listed(
+        f"""<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="de"><title>S</title><entry>
+        <title type="html">&lt;i&gt;Neu&lt;/i&gt;</title><link href="http://site.example/c"/>
+        <author><name>Eva Kern</name></author>
+        <updated>2026-10-29T12:00:00Z</updated><published>2026-10-28T12:00:00Z</published><summary>Kurz.</summary>
+        <content type="html">&lt;p&gt;{LONG}&lt;/p&gt;</content></entry></feed>"""
+    )
+    assert (entry.title, entry.author, entry.summary) == ("Neu", "Eva Kern", "Kurz.")
+    assert entry.published_at == datetime(2026, 10, 28, 12, 0, tzinfo=UTC)
+    assert entry.full_text == LONG and entry.language == "de"
+
+
+def test_rdf_gives_its_entries():
+    [entry] = listed(
+        """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/">
+        <channel rdf:about="http://site.example/"><title>S</title></channel>
+        <item rdf:about="http://site.example/d"><title>D</title><link>http://site.example/d</link></item></rdf:RDF>"""
+    )
+    assert (entry.url, entry.title) == ("http://site.example/d", "D")
+
+
+def test_json_feed_gives_its_entries():
+    feed = {
+        "version": "https://jsonfeed.org/version/1.1", "title": "S", "language": "en", "authors": [{"name": "Desk"}],
+        "items": [
+            {"id": "1", "url": "/e", "title": "E", "content_html": f"<p>{LONG}</p>", "summary": "Short.",
+             "date_published": "2026-10-27T08:00:00-05:00", "authors": [{"name": "Ada"}, {"name": "Bo"}]},
+            {"id": "http://site.example/f", "content_text": "Only text."},
+            {"id": "3", "title": "No link"}, "no object", {"id": 4, "url": 5},
+        ],
+    }  # fmt: skip
+    first, second = listed(json.dumps(feed), type="application/feed+json")
+    assert (first.url, first.author, first.full_text) == ("http://site.example/e", "Ada; Bo", LONG)
+    assert first.published_at == datetime(2026, 10, 27, 13, 0, tzinfo=UTC)
+    assert (second.url, second.author, second.summary, second.full_text) == (
+        "http://site.example/f", "Desk", "Only text.", None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "looks_like"),
+    [
+        ("<!doctype html><html><head><title>x</title></head><body>y</body></html>", "an HTML page"),
+        ("<html><body><item><link>http://a.example/</link></item></body></html>", "an HTML page"),
+        ("", "empty"),
+        ("<?xml version='1.0'?><note><to>you</to></note>", "XML of another kind"),
+        (b"%PDF-1.7 \x00\x01", "a PDF"),
+        ('{"items": []}', "no JSON Feed"),
+        ("[1, 2]", "no JSON Feed"),
+        ("{broken", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+    ],
+)
+def test_a_document_that_is_no_feed_says_what_it_is(body, looks_like):
+    with pytest.raises(FinalError, match=looks_like) as caught:
+        listed(body)
+    assert caught.value.kind == "not_a_feed" and "http://site.example/feed" in str(caught.value)
+
+
+def test_a_body_that_names_a_local_file_does_not_open_it(tmp_path):
+    (tmp_path / "feed.xml").write_text(RSS, "utf-8")
+    with pytest.raises(FinalError):
+        listed(str(tmp_path / "feed.xml"))
+
+
+def test_the_newest_entries_are_read_in_the_feed_s_order():
+    items = "".join(
+        f"<item><link>http://site.example/{day}</link><pubDate>{day:02} Oct 2026 10:00:00 GMT</pubDate></item>"
+        for day in (3, 9, 1, 7)
+    )
+    found = listed(f"<rss version='2.0'><channel>{items}</channel></rss>", max_items=2)
+    assert [entry.url[-1] for entry in found] == ["9", "7"]
+    undated = "".join(f"<item><link>http://site.example/{n}</link></item>" for n in range(9))
+    found = listed(f"<rss version='2.0'><channel>{undated}</channel></rss>", max_items=3)
+    assert [entry.url[-1] for entry in found] == ["0", "1", "2"]
+
+
+LISTING = """<html><head><base href="/news/"></head><body><a href="/about">About</a>
+<a href="one"><img src="x"></a><a href="one#comments"> The
+ first </a><a href="/news/two?utm_source=list">Second</a><a href="http://elsewhere.com/news/three">Third</a>
+<a href="javascript:x()">No</a><a href="http://[broken">No</a><a href="mailto:a@b.example">No</a></body></html>"""
+
+
+def test_a_listing_gives_its_links_once_in_page_order():
+    found = listed(LISTING, "listing", type="text/html", link_pattern=r"/news/\w+")
+    assert [(entry.url, entry.title) for entry in found] == [
+        ("http://site.example/news/one", "The first"),
+        ("http://site.example/news/two?utm_source=list", "Second"),
+        ("http://elsewhere.com/news/three", "Third"),
+    ]
+
+
+def test_a_listing_without_a_pattern_stays_on_its_site():
+    found = listed(LISTING, "listing", type="text/html")
+    assert [entry.url for entry in found] == [
+        "http://site.example/about", "http://site.example/news/one", "http://site.example/news/two?utm_source=list",
+    ]  # fmt: skip
+
+
+def test_a_listing_that_cannot_be_read_is_final():
+    for kind, arguments in {
+        "not_html": {"type": "application/pdf"},
+        "bad_link_pattern": {"type": "text/html", "link_pattern": "(("},
+    }.items():
+        with pytest.raises(FinalError) as caught:
+            listed(LISTING, "listing", **arguments)
+        assert caught.value.kind == kind
+
+
+def test_a_page_is_its_own_entry():
+    assert [entry.url for entry in listed("<p>x</p>", "page", url="http://site.example/x")] == ["http://site.example/x"]
+
+
+def test_every_kind_of_the_settings_is_here():
+    assert set(KINDS) == set(Source.model_fields["kind"].annotation.__args__)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_do_not_explode(encoding):
+    bomb = (
+        '<?xml version="1.0"?><!DOCTYPE r [\n<!ENTITY a "' + "a" * 100_000 + '">]><rss version="2.0"><channel><item>'
+        "<link>http://site.example/1</link><title>" + "&a;" * 100_000 + "</title></item></channel></rss>"
+    ).encode(encoding)
+    begun = time.monotonic()
+    with pytest.raises(FinalError) as caught:
+        listed(bomb)
+    assert caught.value.kind == "xml_bomb" and time.monotonic() - begun < 2
+
+
+def test_a_harmless_entity_is_read():
+    [entry] = listed(
+        '<!DOCTYPE r [\n<!ENTITY ae "Example">\n]><rss version="2.0"><channel><item><link>http://site.example/1</link>'
+        "<title>&ae; news</title></item></channel></rss>"
+    )
+    assert entry.title == "Example news"
+
+
+def _outcome(path):
+    begun = time.monotonic()
+    try:
+        found = listed(path.read_bytes(), type="")
+        outcome = "entries" if found else "none"
+    except FinalError as error:
+        outcome = error.kind
+    assert time.monotonic() - begun < 2, path.name
+    return outcome
+
+
+def test_xml_bombs_end_quickly():
+    for path in sorted(shared_data("security", "defusedxml", "xmltestdata").iterdir()):
+        assert _outcome(path) in ("none", "not_a_feed", "xml_bomb"), path.name
+
+
+def _feed_files():
+    return sorted(p for p in shared_data("feeds").rglob("*") if p.suffix in (".xml", ".json"))
+
+
+def test_a_fifth_of_the_real_feed_files_is_read_without_an_accident():
+    outcomes = [_outcome(path) for path in _feed_files()[::5]]
+    assert len(outcomes) > 300 and outcomes.count("entries") > 10
+
+
+@pytest.mark.long
+def test_every_real_feed_file_is_read_without_an_accident():
+    outcomes = [_outcome(path) for path in _feed_files()]
+    assert len(outcomes) > 2000 and outcomes.count("entries") > 100
