@@ -58,7 +58,7 @@ def escaped(text: str) -> str:
     if start is None:
         return plain
     mark = start.group(1)
-    return f"{mark}\\{plain[len(mark):]}" if mark.isdigit() else f"\\{plain}"
+    return f"{mark}\\{plain[len(mark) :]}" if mark.isdigit() else f"\\{plain}"
 
 
 def link(text: str, url: str) -> str:
@@ -78,9 +78,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequenc
 def _head(report: ReportContent) -> Iterator[str]:
     yield f"# {escaped(report.title)}"
     preset = f" · preset {escaped(report.preset)}" if report.preset else ""
-    yield (
-        f"For {escaped(report.reader.name)} · {phrases.dateline(report)} · run {escaped(report.run_id)}{preset}"
-    )
+    yield (f"For {escaped(report.reader.name)} · {phrases.dateline(report)} · run {escaped(report.run_id)}{preset}")
     note = phrases.embedded_note(report)
     yield f"> **How this was made.** {escaped(note)}" if note else ""
     for text in report.notes:

@@ -12,6 +12,7 @@ from enrich_assets.graphs.intelligence.report_content import (
     SourceEntry,
     TotalSpent,
 )
+from enrich_assets.models.settings import EXTRACTIVE
 from enrich_assets.reports.text import counted, day, listed, one_line, usd, words
 
 
@@ -29,7 +30,7 @@ def embedded_note(report: ReportContent) -> str:
         f"No language model judged or wrote here. The embedded extractive model did the work of {phases}: plain text "
         "methods that count words and pick sentences out of the articles. Read scores as a first sorting and analyses "
         "as excerpts."
-        if len(report.embedded_model.phases) == len(report.models)
+        if all(set(used) == {EXTRACTIVE} for used in report.models.values())
         else f"The embedded extractive model did the work of {phases}: plain text methods that count words and pick "
         "sentences, no language model. Read what comes from there as a first sorting."
     )

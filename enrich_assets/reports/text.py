@@ -17,7 +17,7 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # White space, controls, invisible characters, and the backslash that browsers read as a slash: none of them has a
 # place in an honest URL. What is merely unencoded is encoded (RFC 3986, section 2.1).
 _REFUSED_IN_URL = re.compile("[\\s\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\\\\]")
-_ENCODED_IN_URL = {ord(character): f"%{ord(character):02X}" for character in "\"<>^`{|}"}
+_ENCODED_IN_URL = {ord(character): f"%{ord(character):02X}" for character in '"<>^`{|}'}
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",

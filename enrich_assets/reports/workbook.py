@@ -54,7 +54,7 @@ def workbook(
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = xlsxwriter.Workbook(buffer, options)
     # Without it the creation time would stand in the file.
-    book.set_properties({"title": "Articles", "created": datetime(2000, 1, 1)})
+    book.set_properties({"title": "Articles", "created": datetime(2000, 1, 1, tzinfo=UTC)})
     formats = {
         "head": book.add_format({"bold": True, "bg_color": "#E8ECF1", "bottom": 1, "valign": "top"}),
         "text": book.add_format({"valign": "top"}),

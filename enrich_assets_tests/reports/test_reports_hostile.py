@@ -39,7 +39,7 @@ HOSTILE = [
     "]]> </style></title>",
     "\\",
     "https://evil.example/ and www.evil.example",
-    "=HYPERLINK(\"http://evil.example\")",
+    '=HYPERLINK("http://evil.example")',
     "[ref]: http://evil.example",
     "line\n\n# heading\n\n<b>x</b>",
     "    indented code",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def test_headings_are_in_order_and_landmarks_are_there(build: Build) -> None:
     soup = page_of(build())
     levels = [int(tag.name[1]) for tag in soup.find_all(["h1", "h2", "h3", "h4"])]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(later <= earlier + 1 for earlier, later in zip(levels, levels[1:], strict=False))
+    assert all(later <= earlier + 1 for earlier, later in itertools.pairwise(levels))
     assert len(soup.find_all("main")) == 1
     ids = [tag["id"] for tag in soup.find_all(id=True)]
     assert len(ids) == len(set(ids))
@@ -86,6 +87,14 @@ def test_with_a_model_everywhere_nothing_is_said_of_the_embedded_one(build: Buil
     content = build(history=envelopes, initialized={})
     assert "embedded extractive" not in words_of(page_of(content))
     assert "embedded extractive" not in markdown_of(content)
+
+
+def test_where_only_some_phases_used_the_embedded_model_these_are_named(build: Build, sample: SimpleNamespace) -> None:
+    mixed = {**sample.history(), "tier3": sample.envelope("tier3", 5, usage=Usage(models=("extractive", "openai/x")))}
+    note = "The embedded extractive model did the work of tier2, tier3, paraphrased and enriched: plain text methods"
+    for text in (words_of(page_of(build(history=mixed))), markdown_of(build(history=mixed))):
+        assert note in text
+        assert "No language model judged" not in text
 
 
 def test_a_card_shows_scores_reason_and_graded_evidence_as_text(build: Build) -> None:

@@ -60,9 +60,7 @@ SOURCES = [
 CATEGORY = {"id": "chips", "name": "Chips", "description": "Chips.", "keywords": ["chip"]}
 
 
-def make(
-    rows: list[dict[str, Any]], history: Mapping[str, Envelope] = HISTORY, **initialized: Any
-) -> dict[str, Any]:
+def make(rows: list[dict[str, Any]], history: Mapping[str, Envelope] = HISTORY, **initialized: Any) -> dict[str, Any]:
     settings = Settings.model_validate({"company": {"name": "Meridian Tools"}, "categories": [CATEGORY]})
     run = RunInfo(graph="intelligence", run_id="20261102_090000", title="Week 44", as_of=AS_OF, fresh_from=AS_OF)
     document = {"settings": {"model": "extractive"}, "preset": "demo", "earlier": [], "notes": [], **initialized}
