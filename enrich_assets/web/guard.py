@@ -25,6 +25,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+# Beside controls and space; `%` too: nobody needs it, and readers of URLs differ about it (WHATWG URL, 3.5).
+_NO_HOST_CHARACTERS = frozenset('"#%/:<>?@[\\]^`{|}')
 _FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 
 
@@ -71,6 +73,8 @@ def literal_address(host: str) -> Address | None:
     Raises ValueError for a host that ends in a number and is no address: no name may do that (WHATWG URL, 3.5).
     """
     if ":" in host:
+        if "%" in host:
+            raise ValueError("an address with a zone is of this machine only")
         return ipaddress.IPv6Address(host)
     parts = host.lower().split(".")
     if not _is_number(parts[-1]):
@@ -125,9 +129,9 @@ class AddressGuard:
                 raise refused(url, f"the scheme {parts.scheme or '(none)'!r} is not http or https")
             if parts.username is not None or parts.password is not None:
                 raise refused(url.replace(parts.netloc, "…"), "it carries a user name or a password")
-            if any(character in parts.netloc for character in "%\\ ") or not host:
-                raise ValueError("it has no usable host")
             address = literal_address(host)
+            if "\\" in parts.netloc or (address is None and not _is_name(host)):
+                raise ValueError("it has no usable host")
             host = str(address) if address is not None else host
             netloc = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
             sent = httpx.URL(urlunsplit((parts.scheme, netloc, parts.path, parts.query, "")))
@@ -197,6 +201,10 @@ class GuardedResolver(AbstractResolver):
 def _result(host: str, address: str, port: int, family: int) -> ResolveResult:
     flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
+
+
+def _is_name(host: str) -> bool:
+    return all(host.split(".")) and not any(c <= " " or c == "\x7f" or c in _NO_HOST_CHARACTERS for c in host)
 
 
 def _host_name(host: str) -> str:
