@@ -161,7 +161,11 @@ def _read_json(data: bytes, where: str) -> Loaded:
         raise damaged("it is not what was written", where) from error
     if written != data:
         raise damaged("it is not what was written", where)
-    return Loaded(_envelope_of(json.dumps(whole["metadata"]).encode(), where), document=whole["data"])
+    envelope = _envelope_of(json.dumps(whole["metadata"]).encode(), where)
+    if envelope.model_dump(mode="json") != whole["metadata"]:
+        # Some values have two spellings that mean the same: 2026-01-31T09:30:00Z and 2026-01-31t09:30:00z.
+        raise damaged("its envelope is not what was written", where)
+    return Loaded(envelope, document=whole["data"])
 
 
 def _envelope_of(raw: bytes | None, where: str) -> Envelope:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import secrets
 from datetime import UTC, datetime
@@ -67,7 +66,7 @@ def _link(folder: UPath, run_id: str) -> None:
     temporary = link.with_name(f".latest.{secrets.token_hex(4)}.tmp")
     try:
         temporary.symlink_to(run_id, target_is_directory=True)
-        os.replace(temporary, link)
+        temporary.replace(link)
     except OSError as error:
         # Some disks have no symbolic links; latest.json says the same.
         temporary.unlink(missing_ok=True)
