@@ -104,7 +104,7 @@ def _articles(report: ReportContent) -> Iterator[str]:
 
 
 def _article(article: Article, described: dict[tuple[str, ...], int]) -> Iterator[str]:
-    yield f"### {article.rank}. {link(article.title, article.url)}"
+    yield f"### {article.place}. {link(article.title, article.url)}"
     facts = [article.source, day(article.published_at), article.category_name]
     if article.follow_up:
         facts.append("follow-up")
@@ -123,7 +123,7 @@ def _entity(entity: EntityNote, article: Article, described: dict[tuple[str, ...
     kind = f" ({escaped(words(entity.kind))})" if entity.kind else ""
     line = f"- **{escaped(entity.name)}**{kind} · {escaped(phrases.grade(entity))}."
     first = described[phrases.entity_key(entity)]
-    if first != article.rank:
+    if first != article.place:
         return f"{line} Described under no. {first}."
     told = [phrases.background(entity), phrases.unsupported_note(entity)]
     line += "".join(f" {escaped(text)}" for text in told if text)
@@ -135,7 +135,7 @@ def _entity(entity: EntityNote, article: Article, described: dict[tuple[str, ...
 def _news(report: ReportContent) -> Iterator[str]:
     yield "## What is new"
     yield " ".join(escaped(sentence) for sentence in phrases.news(report))
-    yield "\n".join(f"- no. {article.rank}: {escaped(article.title)}" for article in phrases.follow_ups(report))
+    yield "\n".join(f"- no. {article.place}: {escaped(article.title)}" for article in phrases.follow_ups(report))
 
 
 def _funnel(report: ReportContent) -> Iterator[str]:

@@ -89,11 +89,11 @@ def down(report: ReportContent) -> list[SourceEntry]:
 
 
 def first_described(report: ReportContent) -> dict[tuple[str, ...], int]:
-    """Entity as told → rank of the first article that tells it, so that it is told once."""
+    """Entity as told → number of the first article that tells it, so that it is told once."""
     found: dict[tuple[str, ...], int] = {}
     for article in report.articles:
         for entity in article.entities:
-            found.setdefault(entity_key(entity), article.rank)
+            found.setdefault(entity_key(entity), article.place)
     return found
 
 

@@ -87,7 +87,7 @@ def _reason(article: Row, likeness: float, waiting: list[Row]) -> str:
     better = [a for a in waiting if a["tier3_score"] > article["tier3_score"]]
     score = f"score {article['tier3_score']:.2f}"
     if better:
-        return f"{score}; placed above {len(better)} with a higher score because it is less like those before it"
+        return f"{score}; placed above {len(better)} with a higher score because it is less like those before it."
     if likeness > 0.35:
-        return f"{score}, the highest left, although it resembles one above"
-    return f"{score}, the highest left"
+        return f"{score}, the highest left, although it resembles one above."
+    return f"{score}, the highest left."

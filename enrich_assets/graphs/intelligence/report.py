@@ -67,7 +67,7 @@ def report(
     taken from. It asks no model and costs nothing. Without an article it says which phase let nothing through.
     """
     names = {category.id: category.name for category in settings.categories or ()}
-    articles = [_article(row, names) for row in sorted(validated, key=_rank)]
+    articles = [_article(place, row, names) for place, row in enumerate(sorted(validated, key=_rank), 1)]
     funnel = [_step(name, envelope) for name, envelope in history.items()]
     maker = _maker_of_articles(funnel)
     models = _models(history, initialized.get("settings") or {})
@@ -102,11 +102,12 @@ def _rank(row: Row) -> float:
     return math.inf if rank is None else float(rank)
 
 
-def _article(row: Row, names: Mapping[str, str]) -> Article:
+def _article(place: int, row: Row, names: Mapping[str, str]) -> Article:
     category = str(row.get("category") or "")
     texts = ("row_id", "title", "url", "canonical_url", "content_hash", "source_id", "author", "language")
     return Article(
         **{name: str(row.get(name) or "") for name in (*texts, "analysis", "rationale", "rank_reason")},
+        place=place,
         rank=int(row.get("rank") or 0),
         sketch=list(row.get("sketch") or ()),
         source=str(row.get("source_name") or row.get("source_id") or ""),

@@ -76,7 +76,10 @@ class EntityNote(Frozen):
 class Article(Frozen):
     """One article of the report, with what a later run needs to recognise it."""
 
+    place: int
+    """Number in the report, from 1 without gaps."""
     rank: int
+    """Rank among all ranked articles; a later phase may have left some out."""
     row_id: str
     title: str
     url: str

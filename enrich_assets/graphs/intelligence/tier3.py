@@ -93,7 +93,8 @@ def five_dimensions_by_cues(article: Row, settings: Settings) -> Assessment:
     }
     scores = {name: round(10 * points / (points + 2.5), 2) for name, points in found.items()}
     best = sorted(scores, key=lambda name: (-scores[name], name))[:2]
-    lead = sentences(article["text"])[:1]
+    title = article["title"].strip().rstrip(".")
+    lead = [s for s in sentences(article["text"])[:2] if s.strip().rstrip(".") != title][:1]
     rationale = f"Cue words speak most for {best[0]} and {best[1]}."
     if lead:
         rationale += f" It opens: {lead[0]}"
