@@ -1,0 +1,114 @@
+"""litellm's exceptions as the exceptions of this package, each with a short kind that can be counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from enrich_assets.core.errors import CallError, EndpointError, FinalError, TransientError
+from enrich_assets.models.lite import litellm_offline
+
+_QUOTA = re.compile(
+    r"insufficient[_ ]quota|exceeded your current quota|billing|credit balance|payment required|out of credits", re.I
+)
+_UNKNOWN_MODEL = re.compile(
+    r"model\W.{0,80}\b(?:not found|not exist|does not exist|unknown|not available|no such)|model_not_found|"
+    r"LLM Provider NOT provided|invalid model",
+    re.I | re.S,
+)
+_KEY = re.compile(r"api[_ -]?key|unauthori[sz]ed|invalid x-api-key|permission denied", re.I)
+_PARAMETER = re.compile(
+    r"response_format|json_schema|unsupported|unknown (?:parameter|argument)|unrecognized (?:request )?argument|"
+    r"invalid schema|extra inputs are not permitted",
+    re.I,
+)
+_TOO_LONG = re.compile(r"context (?:length|window)|maximum context|too many tokens|prompt is too long", re.I)
+_FILTERED = re.compile(r"content[_ ](?:filter|policy|management)|safety system|responsible ai", re.I)
+# litellm gives a failed connection the made-up status 500.
+_BROKEN = re.compile(r"Connection error|Cannot connect|Server disconnected|Connection (?:reset|refused|closed)", re.I)
+_SECRET = re.compile(r"\b(?:sk|pk|key|rk)-[\w*-]{6,}|\bAIza[\w-]{10,}|Bearer\s+\S+", re.I)
+
+
+def translated(error: Exception, *, model: str, key: str = "", seconds: float = 0.0) -> CallError:
+    """The error of this package for one of litellm's; the message never holds the key and has 300 characters."""
+    litellm = litellm_offline()
+    text = _plain(str(getattr(error, "message", "") or error), key)
+    status = getattr(error, "status_code", None)
+    status = status if isinstance(status, int) else None
+    code = _error_code(error)
+
+    if isinstance(error, (litellm.Timeout, TimeoutError)):
+        return _transient("timeout", "The model did not answer in time", text or f"{seconds:g} seconds", model, error)
+    if isinstance(error, litellm.ContextWindowExceededError) or (_TOO_LONG.search(text) and status in (400, 413, 422)):
+        return _with_kind(FinalError(f"The prompt is too long for the model: {text}", where=model), "prompt too long")
+    if isinstance(error, litellm.ContentPolicyViolationError) or (_FILTERED.search(text) and status in (400, 403)):
+        return _with_kind(FinalError(f"The provider filtered the request: {text}", where=model), "content filter")
+    if status == 402 or code == "insufficient_quota" or (status in (400, 403, 429) and _QUOTA.search(text)):
+        return _endpoint("quota", f"The account's quota or credit is used up: {text}", model, "Top it up, then resume.")
+    if isinstance(error, litellm.RateLimitError) or status == 429:
+        return _transient("rate limit", "The provider asks to slow down", text, model, error)
+    if isinstance(error, litellm.NotFoundError) or status == 404 or (status == 400 and _UNKNOWN_MODEL.search(text)):
+        fix = "Check the model's name and base_url in the settings."
+        return _endpoint("unknown model", f"The endpoint does not know this model: {text}", model, fix)
+    if isinstance(error, litellm.AuthenticationError) or status in (401, 403) or (status == 400 and _KEY.search(text)):
+        fix = "Check the environment variable that holds the key."
+        return _endpoint("authentication", f"The endpoint refuses the key: {text}", model, fix)
+    if isinstance(error, litellm.UnsupportedParamsError) or (status in (400, 422) and _PARAMETER.search(text)):
+        fix = "Choose another model, or another value for the parameter."
+        return _endpoint("unsupported request", f"The endpoint refuses a parameter or the schema: {text}", model, fix)
+    if isinstance(error, litellm.APIConnectionError) or (status in (None, 500) and _BROKEN.search(text)):
+        return _transient("connection", "The connection failed", text, model, error)
+    if status is not None and 400 <= status < 500 and status not in (408, 409, 425):
+        refused = FinalError(f"The endpoint refuses the request ({status}): {text}", where=model)
+        return _with_kind(refused, "bad request")
+    return _transient("server error", f"The endpoint failed ({status or 'no status'})", text, model, error)
+
+
+def _error_code(error: Exception) -> str:
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, Mapping) else {}
+    return str(inner.get("code") or inner.get("type") or "") if isinstance(inner, Mapping) else ""
+
+
+def _transient(kind: str, what: str, text: str, model: str, error: Exception) -> CallError:
+    headers = getattr(error, "litellm_response_headers", None) or getattr(
+        getattr(error, "response", None), "headers", None
+    )
+    wish = retry_after(headers or {})
+    return _with_kind(TransientError(f"{what}: {text}", where=model, retry_after=wish), kind)
+
+
+def _endpoint(kind: str, what: str, model: str, fix: str) -> CallError:
+    return _with_kind(EndpointError(what, where=model, fix=fix), kind)
+
+
+def _with_kind(error: CallError, kind: str) -> CallError:
+    error.kind = kind
+    return error
+
+
+def retry_after(headers: Mapping[str, Any]) -> float | None:
+    """Seconds that the response headers ask to wait: `retry-after-ms`, `retry-after` as seconds or date (RFC 9110)."""
+    lowered = {str(name).lower(): str(value).strip() for name, value in headers.items()}
+    try:
+        if "retry-after-ms" in lowered:
+            return max(0.0, float(lowered["retry-after-ms"]) / 1000)
+        if "retry-after" not in lowered:
+            return None
+        value = lowered["retry-after"]
+        if re.fullmatch(r"\d+(?:\.\d+)?", value):
+            return float(value)
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _plain(text: str, key: str) -> str:
+    if key:
+        text = text.replace(key, "***")
+    text = _SECRET.sub("***", re.sub(r"\s+", " ", text)).strip()
+    text = re.sub(r"^(?:litellm\.\w+: )+", "", text)
+    return text if len(text) <= 300 else f"{text[:297]}..."

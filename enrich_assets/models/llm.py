@@ -1,0 +1,192 @@
+"""Models by their litellm names: one request in, one raw answer out. Caching, retries and validation are the engine's.
+
+Keys are read from the environment at the moment of the request and go to their own endpoint only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from enrich_assets.core.errors import CallError, FinalError, MalformedAnswer, SettingsError
+from enrich_assets.engine.clients import ModelReply
+from enrich_assets.models.faults import translated
+from enrich_assets.models.lite import close_clients_with_loop, litellm_offline
+from enrich_assets.models.prices import cost_of
+from enrich_assets.models.schemas import response_format, speaks_json_schema, with_schema_in_words
+from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
+
+# Sent to an endpoint of one's own that was given no key: without it litellm would hand over the provider's key.
+_NO_KEY = "no-key"
+# These read credentials from profiles, metadata services or nowhere, so a missing variable proves nothing.
+_OTHER_CREDENTIALS = frozenset(
+    ["bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "vertex_ai", "ollama", "ollama_chat"]
+)
+
+
+class LiteLlm:
+    """Sends requests to models through litellm (`engine.clients.ModelTransport`).
+
+    A model's name is looked up among `endpoints` first, and is a litellm name otherwise.
+    """
+
+    def __init__(self, endpoints: Mapping[str, ModelEndpoint]) -> None:
+        self._endpoints = dict(endpoints)
+
+    def parameters(self, model: str) -> Mapping[str, Any]:
+        """What is sent besides messages and schema and can change the answer; no address, no key."""
+        endpoint = endpoint_of(model, self._endpoints)
+        return {
+            "model": endpoint.model,
+            "temperature": endpoint.temperature,
+            "max_output_tokens": endpoint.max_output_tokens,
+        }
+
+    async def complete(
+        self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
+    ) -> ModelReply:
+        """The raw text of the model's answer with tokens, cost and seconds.
+
+        Raises TransientError (slow down, 5xx, reset, time-out), EndpointError (key, unknown model, quota), FinalError
+        (refused, filtered, prompt too long), MalformedAnswer (cut off or empty). A MalformedAnswer carries the tokens
+        and the cost of the answer that could not be used.
+        """
+        endpoint = endpoint_of(model, self._endpoints)
+        key = _key(endpoint, model)
+        litellm = litellm_offline()
+        await close_clients_with_loop()
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(endpoint.timeout_seconds):
+                response = await litellm.acompletion(**self._request(litellm, endpoint, key, messages, schema))
+        except Exception as error:  # the boundary: whatever litellm raises becomes an error of this package
+            raise translated(error, model=model, key=key or "", seconds=endpoint.timeout_seconds) from None
+        seconds = time.perf_counter() - started
+        return _reply(response, endpoint, model, seconds)
+
+    def _request(
+        self,
+        litellm: Any,
+        endpoint: ModelEndpoint,
+        key: str | None,
+        messages: Sequence[Mapping[str, str]],
+        schema: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": endpoint.model,
+            "max_tokens": endpoint.max_output_tokens,
+            "timeout": endpoint.timeout_seconds,
+            # Both count: litellm's own retries, and those of the provider's client inside it.
+            "num_retries": 0,
+            "max_retries": 0,
+            "drop_params": True,
+        }
+        if endpoint.temperature is not None:
+            request["temperature"] = endpoint.temperature
+        if endpoint.base_url:
+            request["api_base"] = endpoint.base_url
+        if key is not None:
+            request["api_key"] = key
+        form = answer_form(endpoint)
+        if form == "schema":
+            request["response_format"] = response_format(schema)
+        elif form == "object":
+            request["response_format"] = {"type": "json_object"}
+        plain = [dict(message) for message in messages]
+        request["messages"] = plain if form == "schema" else with_schema_in_words(messages, schema)
+        return request
+
+
+def endpoint_of(model: str, endpoints: Mapping[str, ModelEndpoint]) -> ModelEndpoint:
+    """The named endpoint, or the plain endpoint of a litellm name."""
+    return endpoints.get(model) or ModelEndpoint(model=model)
+
+
+def answer_form(endpoint: ModelEndpoint) -> str:
+    """How the schema travels: `schema` (json_schema), `object` (json_object and words) or `words`."""
+    litellm = litellm_offline()
+    provider = str(litellm.get_llm_provider(model=endpoint.model)[1])
+    supports = bool(litellm.supports_response_schema(model=endpoint.model))
+    if speaks_json_schema(provider, supports, own_endpoint=endpoint.base_url is not None):
+        return "schema"
+    offered = litellm.get_supported_openai_params(model=endpoint.model) or []
+    return "object" if "response_format" in offered else "words"
+
+
+def check_model(model: str, endpoints: Mapping[str, ModelEndpoint]) -> None:
+    """Raises SettingsError when `model` cannot be asked: an unknown name, or a key that is not set.
+
+    Makes no request. `extractive` always passes, without litellm being imported.
+    """
+    endpoint = endpoint_of(model, endpoints)
+    if endpoint.model == EXTRACTIVE:
+        return
+    if endpoint.api_key is not None:
+        endpoint.api_key.read(f"the model {model!r}")
+    litellm = litellm_offline()
+    try:
+        provider = str(litellm.get_llm_provider(model=endpoint.model)[1])
+    except Exception:  # litellm.BadRequestError, and other kinds for odd names
+        near = difflib.get_close_matches(model, [*endpoints, EXTRACTIVE], n=1, cutoff=0.6)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SettingsError(
+            f"the model {endpoint.model!r} belongs to no provider that litellm knows.{hint}",
+            where="model",
+            fix="Write 'provider/name' (openai/…, anthropic/…, hosted_vllm/…), a name under models, or 'extractive'.",
+        ) from None
+    if endpoint.api_key is not None or endpoint.base_url is not None or provider in _OTHER_CREDENTIALS:
+        return
+    found = litellm.validate_environment(model=endpoint.model)
+    missing = [name for name in found["missing_keys"] if "KEY" in name or "TOKEN" in name]
+    if missing and not found["keys_in_environment"]:
+        either = provider in ("gemini", "vertex_ai")
+        raise SettingsError(
+            f"the model {model!r} needs the environment variable {(' or ' if either else ' and ').join(missing)}, "
+            "which is not set.",
+            where="model",
+            fix=f"Set it (export {missing[-1]}=…) or choose the model 'extractive', which needs no key.",
+        )
+
+
+def _key(endpoint: ModelEndpoint, model: str) -> str | None:
+    if endpoint.api_key is not None:
+        return endpoint.api_key.read(f"the model {model!r}")
+    return _NO_KEY if endpoint.base_url is not None else None
+
+
+def _reply(response: Any, endpoint: ModelEndpoint, model: str, seconds: float) -> ModelReply:
+    usage = getattr(response, "usage", None)
+    tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
+    tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
+    cost = cost_of(endpoint, tokens_in, tokens_out, response)
+    choices = getattr(response, "choices", None) or []
+    message = getattr(choices[0], "message", None) if choices else None
+    text = str(getattr(message, "content", None) or "")
+    finish = str(getattr(choices[0], "finish_reason", "") or "") if choices else ""
+    refusal = getattr(message, "refusal", None) or (
+        (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
+    )
+    error: CallError | None = None
+    if refusal:
+        error = FinalError(f"The model refused: {str(refusal)[:200]}", where=model)
+        error.kind = "refusal"
+    elif finish == "content_filter":
+        error = FinalError("The provider's content filter stopped the answer.", where=model)
+        error.kind = "content filter"
+    elif finish == "length":
+        error = MalformedAnswer(
+            f"The answer was cut off after {tokens_out or endpoint.max_output_tokens} tokens; answer more briefly.",
+            where=model,
+            fix="Raise max_output_tokens if this happens often.",
+        )
+        error.kind = "cut off"
+    elif not text.strip():
+        error = MalformedAnswer("The answer was empty.", where=model)
+        error.kind = "empty answer"
+    if error is not None:
+        error.tokens_in, error.tokens_out, error.cost = tokens_in, tokens_out, cost
+        raise error
+    return ModelReply(text=text, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, seconds=seconds)
