@@ -14,6 +14,8 @@ from enrich_assets.models.text import keyword_hits, sentences
 from enrich_assets.stats.figures import DropReasons, Histogram
 
 NO_CATEGORY = "none"
+PASSING_MENTION = 1.0
+"""Points below which a category is only mentioned: one keyword, once, outside the title and the opening."""
 
 
 class Settings(SettingsBase):
@@ -52,6 +54,8 @@ def relevance_by_keywords(article: Row, settings: Settings) -> Verdict:
         if points > best_points:
             best, best_points = category.id, points
     interests = keyword_hits(f"{article['title']} {article['text']}", settings.company.interests)
+    if best_points < PASSING_MENTION:
+        best = NO_CATEGORY
     relevance = min(10.0, 10 * best_points / (best_points + 4.0) + 0.5 * min(2, len(interests)))
     named = ", ".join(sorted(found)[:4])
     reason = f"{len(found)} keywords: {named}" if named else "no keyword of any category"
