@@ -24,6 +24,7 @@ from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.registration import run_info
 from enrich_assets.engine.runner import Input, Job, run_phase
 from enrich_assets.reports.published import reports_of
+from enrich_assets.store.artifacts import plain_document, volatile_keys
 from enrich_assets.store.content import data_sha256, document_sha256
 from enrich_assets.store.store import Store
 
@@ -128,6 +129,5 @@ def _sides(store: Store, graph: Graph, run_id: str, phase: Phase) -> dict[str, A
 def _data_version(result: PhaseResult) -> str:
     if result.table is not None:
         return data_sha256(result.table, result.volatile)
-    return document_sha256(dict(result.document or {}))
-
-
+    document = plain_document(result.document or {})
+    return document_sha256(document, volatile_keys(document))

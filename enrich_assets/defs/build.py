@@ -54,7 +54,6 @@ def graph_jobs(graph: Graph, prefix: Sequence[str] = ()) -> list[Any]:
         dg.define_asset_job(
             job_name(graph, prefix),
             selection=dg.AssetSelection.assets(*keys.values()),
-            partitions_def=runs_of(graph.name),
             description=f"{graph.description} All phases of a run.",
             executor_def=dg.in_process_executor,
         )
@@ -65,7 +64,6 @@ def graph_jobs(graph: Graph, prefix: Sequence[str] = ()) -> list[Any]:
             dg.define_asset_job(
                 f"{job_name(graph, prefix)}_from_{phase.name}",
                 selection=selection,
-                partitions_def=runs_of(graph.name),
                 description=f"Continues a run of {graph.name} at {phase.name}.",
                 executor_def=dg.in_process_executor,
             )

@@ -4,37 +4,39 @@ Not UPathIOManager: it is not atomic, and artifact, envelope and side tables hav
 https://docs.dagster.io/guides/build/io-managers
 """
 
-# No `from __future__ import annotations` here: Dagster reads the types of nested resources.
+from __future__ import annotations
 
 from typing import Any
 
 import dagster as dg
 
 from enrich_assets.core.result import PhaseResult
-from enrich_assets.defs.resources import LedgerResource, StoreResource
+from enrich_assets.defs.resources import LEDGER, STORE, LedgerResource, StoreResource
 from enrich_assets.engine.ledger import phase_view
 from enrich_assets.engine.runner import Input
 
 TABLES, DOCUMENTS = "enrich_tables", "enrich_documents"
 
 
-class _ArtifactIOManager(dg.ConfigurableIOManager):  # type: ignore[type-arg]
+class _ArtifactIOManager(dg.IOManager):
     """Publishes a phase's result and loads what an upstream phase published."""
 
-    store: StoreResource
-    ledger: LedgerResource
+    def __init__(self, store: StoreResource, ledger: LedgerResource) -> None:
+        self._store = store
+        self._ledger = ledger
 
     def handle_output(self, context: dg.OutputContext, obj: PhaseResult) -> None:
         """Publishes artifact, envelope, side tables and reports together, and notes it in the ledger's view."""
-        store = self.store.open()
+        store = self._store.open()
         envelope = store.publish(obj, reports=obj.reports)
-        with self.ledger.open(str(store.root)) as ledger:
+        with self._ledger.open(str(store.root)) as ledger:
             ledger.phase_ended(envelope.run_id, envelope.phase, envelope.status, **phase_view(envelope))
 
     def load_input(self, context: dg.InputContext) -> Input:
         """The verified artifact of the upstream phase; refuses a damaged one and one that failed a blocking check."""
         metadata = context.upstream_output.definition_metadata if context.upstream_output else {}
-        loaded = self.store.open().load(_text(metadata["graph"]), context.partition_key, _text(metadata["phase"]))
+        graph, phase = _text(metadata["graph"]), _text(metadata["phase"])
+        loaded = self._store.open().load(graph, context.partition_key, phase)
         return Input(envelope=loaded.envelope, table=loaded.table, document=loaded.document)
 
 
@@ -47,9 +49,16 @@ class JsonIOManager(_ArtifactIOManager):
 
 
 def io_managers() -> dict[str, Any]:
-    """The IO managers under the keys that the assets name."""
-    rooms = {"store": StoreResource(), "ledger": LedgerResource()}
-    return {TABLES: ParquetIOManager(**rooms), DOCUMENTS: JsonIOManager(**rooms)}
+    """The IO managers under the keys that the assets name. They use the project's own store and ledger resources."""
+    return {TABLES: _definition(ParquetIOManager), DOCUMENTS: _definition(JsonIOManager)}
+
+
+def _definition(kind: type[_ArtifactIOManager]) -> dg.IOManagerDefinition:
+    def opened(context: dg.InitResourceContext) -> _ArtifactIOManager:
+        return kind(getattr(context.resources, STORE), getattr(context.resources, LEDGER))
+
+    # By key and not as nested resources: a project that gives enrich_store another place moves these along.
+    return dg.IOManagerDefinition(resource_fn=opened, required_resource_keys={STORE, LEDGER}, description=kind.__doc__)
 
 
 def _text(value: Any) -> str:

@@ -41,8 +41,9 @@ def materialization_metadata(result: PhaseResult, *, path: str, reports: str) ->
         "dagster/row_count": counts.rows_out,
         "rows_in": counts.rows_in,
         "kept": counts.kept,
-        "dropped": counts.dropped,
-        "failed": counts.failed,
+        # Rows of the tables of dropped and failed rows, of which a fan-out phase has more than it had inputs.
+        "dropped": sum(counts.dropped_by_reason.values()),
+        "failed": sum(counts.failed_by_kind.values()),
         "duration_seconds": round(result.duration_seconds, 3),
         "model_calls": usage.model_calls,
         "page_requests": usage.page_requests,
