@@ -6,12 +6,12 @@ Belongs here: what happens between Dagster's context and the engine. How declara
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from enrich_assets.core.errors import EnrichError
+from enrich_assets.core.errors import EnrichError, UserError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs.metadata import materialization_metadata
@@ -32,7 +32,7 @@ from enrich_assets.store.store import Store
 def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loaded: Mapping[str, Input]) -> Any:
     """Runs a phase of the context's partition; raises dg.Failure that says what happened and how to go on."""
     try:
-        run_id = valid_run_id(context.partition_key)
+        run_id = _one_run(context.partition_keys)
         store: Store = getattr(context.resources, STORE).open()
         store.check_writable()
         with getattr(context.resources, LEDGER).open(str(store.root)) as ledger:
@@ -111,6 +111,15 @@ def _run(
         ledger.phase_ended(run_id, phase.name, status, message=str(error)[:2000] or type(error).__name__)
         raise
     return result.with_files(figures=figures, sparks=sparks, reports=reports)
+
+
+def _one_run(keys: Sequence[str]) -> str:
+    if len(keys) != 1:
+        raise UserError(
+            f"{len(keys)} runs were launched as one, {keys[0]} to {keys[-1]}.",
+            fix="Launch each run by itself: in a backfill, one launch per partition.",
+        )
+    return valid_run_id(keys[0])
 
 
 def _envelope_only(store: Store, graph: Graph, run_id: str, phase: str) -> Input:
