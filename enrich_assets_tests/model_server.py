@@ -16,7 +16,7 @@ import random
 import re
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -43,12 +43,14 @@ _HTTP_FAULTS: dict[str, tuple[int, str, str]] = {
 
 @dataclass
 class Plan:
-    """Fail `times` requests (None: all), of them the `share` that the request's own hash picks."""
+    """Fail `times` requests (None: all), of them the `share` that the request's own hash picks, or each `every`-th."""
 
     fault: Fault
     times: int | None = None
     share: float = 1.0
     retry_after: float = 1.0
+    every: int = 1
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class ModelServer:
     """The server in a thread of its own.
 
     `latency` seconds before each answer; with `latency_sigma` > 0 it is the median of a lognormal distribution
-    drawn from `seed` and the request's own text.
+    drawn from `seed` and the request's own text. `answers` gives the content of an answer; by default `answer_text`.
     """
 
     port: int = 0
@@ -76,10 +78,14 @@ class ModelServer:
     """Requests for completions, failed ones too."""
     answered: int = 0
     """Requests that got a usable answer."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    """Tokens of all answers, unusable ones too."""
     in_flight: int = 0
     most_in_flight: int = 0
     requests: deque[Seen] = field(default_factory=lambda: deque(maxlen=1000))
     plans: list[Plan] = field(default_factory=list)
+    answers: Callable[[Mapping[str, Any]], str] | None = None
 
     def __post_init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,11 +99,12 @@ class ModelServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def plan(
-        self, fault: Fault, *, times: int | None = None, share: float = 1.0, retry_after: float = 1.0
+        self, fault: Fault, *, times: int | None = None, share: float = 1.0, retry_after: float = 1.0, every: int = 1
     ) -> ModelServer:
-        """Lets the next `times` requests (None: every one) fail; `share` 0–1 of them, picked by their text."""
+        """Lets the next `times` requests (None: every one) fail; `share` 0–1 of them, picked by their text, or each
+        `every`-th."""
         with self._lock:
-            self.plans.append(Plan(fault, times, share, retry_after))
+            self.plans.append(Plan(fault, times, share, retry_after, every))
         return self
 
     def heal(self) -> None:
@@ -179,7 +186,7 @@ class ModelServer:
             return web.Response()
         if name == "hang":
             await asyncio.sleep(3600)
-        text = answer_text(body)
+        text = (self.answers or answer_text)(body)
         finish, refusal = "stop", None
         if name == "half_json":
             text = text[: max(1, len(text) // 2)]
@@ -198,11 +205,18 @@ class ModelServer:
         else:
             with self._lock:
                 self.answered += 1
-        return web.json_response(_completion(body, text, finish, refusal))
+        completion = _completion(body, text, finish, refusal)
+        with self._lock:
+            self.tokens_in += completion["usage"]["prompt_tokens"]
+            self.tokens_out += completion["usage"]["completion_tokens"]
+        return web.json_response(completion)
 
     def _next_fault(self, body: Mapping[str, Any]) -> Plan | None:
         for plan in self.plans:
             if plan.times == 0 or fraction(_user_text(body), plan.fault) >= plan.share:
+                continue
+            plan.seen += 1
+            if plan.seen % plan.every:
                 continue
             if plan.times is not None:
                 plan.times -= 1
