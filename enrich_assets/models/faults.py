@@ -1,4 +1,5 @@
-"""litellm's exceptions as the exceptions of this package, each with a short kind that can be counted."""
+"""What endpoints and litellm answer instead of an answer, as the exceptions of this package, each with a short kind
+that can be counted."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 
 from enrich_assets.core.errors import CallError, EndpointError, FinalError, TransientError
@@ -25,7 +27,7 @@ _PARAMETER = re.compile(
     r"invalid schema|extra inputs are not permitted",
     re.I,
 )
-_TOO_LONG = re.compile(r"context (?:length|window)|maximum context|too many tokens|prompt is too long", re.I)
+_TOO_LONG = re.compile(r"context[ _](?:length|window)|maximum context|too many tokens|prompt is too long", re.I)
 _FILTERED = re.compile(r"content[_ ](?:filter|policy|management)|safety system|responsible ai", re.I)
 # litellm gives a failed connection the made-up status 500.
 _BROKEN = re.compile(r"Connection error|Cannot connect|Server disconnected|Connection (?:reset|refused|closed)", re.I)
@@ -35,50 +37,87 @@ _SECRET = re.compile(r"\b(?:sk|pk|key|rk)-[\w*-]{6,}|\bAIza[\w-]{10,}|Bearer\s+\
 def translated(error: Exception, *, model: str, key: str = "", seconds: float = 0.0) -> CallError:
     """The error of this package for one of litellm's; the message never holds the key and has 300 characters."""
     litellm = litellm_offline()
-    text = _plain(str(getattr(error, "message", "") or error), key)
+    named = (
+        ("timeout", (litellm.Timeout, TimeoutError)),
+        ("prompt too long", litellm.ContextWindowExceededError),
+        ("content filter", litellm.ContentPolicyViolationError),
+        ("rate limit", litellm.RateLimitError),
+        ("unknown model", litellm.NotFoundError),
+        ("authentication", litellm.AuthenticationError),
+        ("unsupported request", litellm.UnsupportedParamsError),
+        ("connection", litellm.APIConnectionError),
+    )
     status = getattr(error, "status_code", None)
-    status = status if isinstance(status, int) else None
-    code = _error_code(error)
+    headers = getattr(error, "litellm_response_headers", None) or getattr(
+        getattr(error, "response", None), "headers", None
+    )
+    return failed_call(
+        str(getattr(error, "message", "") or error),
+        model=model,
+        key=key,
+        status=status if isinstance(status, int) else None,
+        code=error_code(getattr(error, "body", None)),
+        headers=headers or {},
+        known=next((kind for kind, classes in named if isinstance(error, classes)), ""),
+        seconds=seconds,
+    )
 
-    if isinstance(error, (litellm.Timeout, TimeoutError)):
-        return _transient("timeout", "The model did not answer in time", text or f"{seconds:g} seconds", model, error)
-    if isinstance(error, litellm.ContextWindowExceededError) or (_TOO_LONG.search(text) and status in (400, 413, 422)):
+
+def failed_call(
+    text: str,
+    *,
+    model: str,
+    key: str = "",
+    status: int | None = None,
+    code: str = "",
+    headers: Mapping[str, Any] = MappingProxyType({}),
+    known: str = "",
+    seconds: float = 0.0,
+) -> CallError:
+    """The error for what an endpoint said: HTTP `status`, the provider's `code`, and `text`, in that order of trust.
+
+    `known` is the kind where it is certain already (`timeout`, `connection`, …). The message never holds the key and
+    has 300 characters of the text.
+    """
+    text = _plain(text, key)
+    if known == "timeout":
+        return _transient(known, "The model did not answer in time", text or f"{seconds:g} seconds", model, headers)
+    if known == "prompt too long" or (_TOO_LONG.search(f"{code} {text}") and status in (400, 413, 422)):
         return _with_kind(FinalError(f"The prompt is too long for the model: {text}", where=model), "prompt too long")
-    if isinstance(error, litellm.ContentPolicyViolationError) or (_FILTERED.search(text) and status in (400, 403)):
+    if known == "content filter" or (_FILTERED.search(f"{code} {text}") and status in (400, 403)):
         return _with_kind(FinalError(f"The provider filtered the request: {text}", where=model), "content filter")
     if status == 402 or code == "insufficient_quota" or (status in (400, 403, 429) and _QUOTA.search(text)):
         return _endpoint("quota", f"The account's quota or credit is used up: {text}", model, "Top it up, then resume.")
-    if isinstance(error, litellm.RateLimitError) or status == 429:
-        return _transient("rate limit", "The provider asks to slow down", text, model, error)
-    if isinstance(error, litellm.NotFoundError) or status == 404 or (status == 400 and _UNKNOWN_MODEL.search(text)):
+    if known == "rate limit" or status == 429:
+        return _transient("rate limit", "The provider asks to slow down", text, model, headers)
+    if known == "unknown model" or status == 404 or (status == 400 and _UNKNOWN_MODEL.search(text)):
         fix = "Check the model's name and base_url in the settings."
         return _endpoint("unknown model", f"The endpoint does not know this model: {text}", model, fix)
-    if isinstance(error, litellm.AuthenticationError) or status in (401, 403) or (status == 400 and _KEY.search(text)):
+    if known == "authentication" or status in (401, 403) or (status == 400 and _KEY.search(text)):
         fix = "Check the environment variable that holds the key."
         return _endpoint("authentication", f"The endpoint refuses the key: {text}", model, fix)
-    if isinstance(error, litellm.UnsupportedParamsError) or (status in (400, 422) and _PARAMETER.search(text)):
+    if known == "unsupported request" or (status in (400, 422) and _PARAMETER.search(text)):
         fix = "Choose another model, or another value for the parameter."
         return _endpoint("unsupported request", f"The endpoint refuses a parameter or the schema: {text}", model, fix)
-    if isinstance(error, litellm.APIConnectionError) or (status in (None, 500) and _BROKEN.search(text)):
-        return _transient("connection", "The connection failed", text, model, error)
+    if known == "connection" or (status in (None, 500) and _BROKEN.search(text)):
+        return _transient("connection", "The connection failed", text, model, headers)
+    if status is not None and 300 <= status < 400:
+        fix = "Write the address that it leads to as base_url, if you trust it with the key."
+        return _endpoint("redirect", f"The endpoint sends elsewhere ({status}), which is not followed.", model, fix)
     if status is not None and 400 <= status < 500 and status not in (408, 409, 425):
         refused = FinalError(f"The endpoint refuses the request ({status}): {text}", where=model)
         return _with_kind(refused, "bad request")
-    return _transient("server error", f"The endpoint failed ({status or 'no status'})", text, model, error)
+    return _transient("server error", f"The endpoint failed ({status or 'no status'})", text, model, headers)
 
 
-def _error_code(error: Exception) -> str:
-    body = getattr(error, "body", None)
+def error_code(body: Any) -> str:
+    """The provider's own name for what went wrong, out of the body of its answer; empty where there is none."""
     inner = body.get("error", body) if isinstance(body, Mapping) else {}
     return str(inner.get("code") or inner.get("type") or "") if isinstance(inner, Mapping) else ""
 
 
-def _transient(kind: str, what: str, text: str, model: str, error: Exception) -> CallError:
-    headers = getattr(error, "litellm_response_headers", None) or getattr(
-        getattr(error, "response", None), "headers", None
-    )
-    wish = retry_after(headers or {})
-    return _with_kind(TransientError(f"{what}: {text}", where=model, retry_after=wish), kind)
+def _transient(kind: str, what: str, text: str, model: str, headers: Mapping[str, Any]) -> CallError:
+    return _with_kind(TransientError(f"{what}: {text}", where=model, retry_after=retry_after(headers)), kind)
 
 
 def _endpoint(kind: str, what: str, model: str, fix: str) -> CallError:

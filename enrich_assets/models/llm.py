@@ -38,12 +38,7 @@ class LiteLlm:
 
     def parameters(self, model: str) -> Mapping[str, Any]:
         """What is sent besides messages and schema and can change the answer; no address, no key."""
-        endpoint = endpoint_of(model, self._endpoints)
-        return {
-            "model": endpoint.model,
-            "temperature": endpoint.temperature,
-            "max_output_tokens": endpoint.max_output_tokens,
-        }
+        return parameters_of(endpoint_of(model, self._endpoints))
 
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
@@ -55,7 +50,7 @@ class LiteLlm:
         and the cost of the answer that could not be used.
         """
         endpoint = endpoint_of(model, self._endpoints)
-        key = _key(endpoint, model)
+        key = key_of(endpoint, model)
         litellm = litellm_offline()
         await close_clients_with_loop()
         started = time.perf_counter()
@@ -105,6 +100,15 @@ def endpoint_of(model: str, endpoints: Mapping[str, ModelEndpoint]) -> ModelEndp
     return endpoints.get(model) or ModelEndpoint(model=model)
 
 
+def parameters_of(endpoint: ModelEndpoint) -> dict[str, Any]:
+    """What the request hash covers of an endpoint; the same whichever way the request is sent."""
+    return {
+        "model": endpoint.model,
+        "temperature": endpoint.temperature,
+        "max_output_tokens": endpoint.max_output_tokens,
+    }
+
+
 def answer_form(endpoint: ModelEndpoint) -> str:
     """How the schema travels: `schema` (json_schema), `object` (json_object and words) or `words`."""
     litellm = litellm_offline()
@@ -119,13 +123,15 @@ def answer_form(endpoint: ModelEndpoint) -> str:
 def check_model(model: str, endpoints: Mapping[str, ModelEndpoint]) -> None:
     """Raises SettingsError when `model` cannot be asked: an unknown name, or a key that is not set.
 
-    Makes no request. `extractive` always passes, without litellm being imported.
+    Makes no request. `extractive` always passes; for it and for direct endpoints litellm is not imported.
     """
     endpoint = endpoint_of(model, endpoints)
     if endpoint.model == EXTRACTIVE:
         return
     if endpoint.api_key is not None:
         endpoint.api_key.read(f"the model {model!r}")
+    if endpoint.is_direct:
+        return
     litellm = litellm_offline()
     try:
         provider = str(litellm.get_llm_provider(model=endpoint.model)[1])
@@ -151,7 +157,8 @@ def check_model(model: str, endpoints: Mapping[str, ModelEndpoint]) -> None:
         )
 
 
-def _key(endpoint: ModelEndpoint, model: str) -> str | None:
+def key_of(endpoint: ModelEndpoint, model: str) -> str | None:
+    """The key that goes to the endpoint; None leaves it to litellm to find the provider's own."""
     if endpoint.api_key is not None:
         return endpoint.api_key.read(f"the model {model!r}")
     return _NO_KEY if endpoint.base_url is not None else None
@@ -161,15 +168,26 @@ def _reply(response: Any, endpoint: ModelEndpoint, model: str, seconds: float) -
     usage = getattr(response, "usage", None)
     tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
     tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
-    cost = cost_of(endpoint, tokens_in, tokens_out, response)
     choices = getattr(response, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
-    text = str(getattr(message, "content", None) or "")
+    reply = ModelReply(
+        text=str(getattr(message, "content", None) or ""),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        cost=cost_of(endpoint, tokens_in, tokens_out, response),
+        seconds=seconds,
+    )
     finish = str(getattr(choices[0], "finish_reason", "") or "") if choices else ""
     refusal = getattr(message, "refusal", None) or (
         (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
     )
-    error: CallError | None = None
+    return usable(reply, finish=finish, refusal=refusal, endpoint=endpoint, model=model)
+
+
+def usable(reply: ModelReply, *, finish: str, refusal: Any, endpoint: ModelEndpoint, model: str) -> ModelReply:
+    """The reply, if its text is one; raises FinalError (refused, filtered) or MalformedAnswer (cut off, empty), each
+    with what it cost."""
+    error: CallError
     if refusal:
         error = FinalError(f"The model refused: {str(refusal)[:200]}", where=model)
         error.kind = "refusal"
@@ -178,15 +196,16 @@ def _reply(response: Any, endpoint: ModelEndpoint, model: str, seconds: float) -
         error.kind = "content filter"
     elif finish == "length":
         error = MalformedAnswer(
-            f"The answer was cut off after {tokens_out or endpoint.max_output_tokens} tokens; answer more briefly.",
+            f"The answer was cut off after {reply.tokens_out or endpoint.max_output_tokens} tokens; "
+            "answer more briefly.",
             where=model,
             fix="Raise max_output_tokens if this happens often.",
         )
         error.kind = "cut off"
-    elif not text.strip():
+    elif not reply.text.strip():
         error = MalformedAnswer("The answer was empty.", where=model)
         error.kind = "empty answer"
-    if error is not None:
-        error.tokens_in, error.tokens_out, error.cost = tokens_in, tokens_out, cost
-        raise error
-    return ModelReply(text=text, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, seconds=seconds)
+    else:
+        return reply
+    error.tokens_in, error.tokens_out, error.cost = reply.tokens_in, reply.tokens_out, reply.cost
+    raise error

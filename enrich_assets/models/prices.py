@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from enrich_assets.models.lite import litellm_offline
@@ -15,11 +19,8 @@ def cost_of(endpoint: ModelEndpoint, tokens_in: int, tokens_out: int, response: 
     """
     if endpoint.model == EXTRACTIVE:
         return 0.0
-    own = endpoint.usd_per_million_input, endpoint.usd_per_million_output
-    if own != (None, None):
-        if (own[0] is None and tokens_in) or (own[1] is None and tokens_out):
-            return None
-        return (tokens_in * (own[0] or 0.0) + tokens_out * (own[1] or 0.0)) / 1_000_000
+    if has_own_prices(endpoint):
+        return own_cost(endpoint, tokens_in, tokens_out)
     if not _is_listed(endpoint.model):
         return None
     litellm = litellm_offline()
@@ -32,6 +33,46 @@ def cost_of(endpoint: ModelEndpoint, tokens_in: int, tokens_out: int, response: 
         return float(cost_in + cost_out)
     except Exception:  # the price list raises bare Exceptions for names that it does not know
         return None
+
+
+def has_own_prices(endpoint: ModelEndpoint) -> bool:
+    """Whether the settings give the endpoint a price."""
+    return (endpoint.usd_per_million_input, endpoint.usd_per_million_output) != (None, None)
+
+
+def own_cost(endpoint: ModelEndpoint, tokens_in: int, tokens_out: int) -> float | None:
+    """USD for the tokens by the endpoint's own prices; None where a price that is needed is not given."""
+    price_in, price_out = endpoint.usd_per_million_input, endpoint.usd_per_million_output
+    if (price_in is None and (tokens_in or price_out is None)) or (price_out is None and tokens_out):
+        return None
+    return (tokens_in * (price_in or 0.0) + tokens_out * (price_out or 0.0)) / 1_000_000
+
+
+def listed_cost(model: str, tokens_in: int, tokens_out: int, cached: int = 0) -> float | None:
+    """USD for the tokens of a model `openai/…` by litellm's price list, without importing litellm; None where it
+    names no price. `cached` of the input tokens were read from the provider's cache."""
+    prices = _listed_prices(model.removeprefix("openai/"))
+    if prices is None:
+        return None
+    price_in, price_cached, price_out = prices
+    return (tokens_in - cached) * price_in + cached * price_cached + tokens_out * price_out
+
+
+@lru_cache(maxsize=64)
+def _listed_prices(name: str) -> tuple[float, float, float] | None:
+    """USD per input token, cached input token and output token."""
+    package = importlib.util.find_spec("litellm")  # finds, and does not import
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "model_prices_and_context_window_backup.json"
+        if file.is_file():
+            listed = json.loads(file.read_bytes())
+            for key in (f"openai/{name}", name):
+                entry = listed.get(key, {})
+                if entry.get("litellm_provider") == "openai" and "output_cost_per_token" in entry:
+                    price = float(entry["input_cost_per_token"])
+                    cached = float(entry.get("cache_read_input_token_cost") or price)
+                    return price, cached, float(entry["output_cost_per_token"])
+    return None
 
 
 def _is_listed(name: str) -> bool:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from enrich_assets.core.settings import Env, Settings
 
 EXTRACTIVE = "extractive"
 """The embedded model: plain text methods, no key, no cost."""
+
+# Their request has other parameters (max_completion_tokens, no temperature), which litellm knows model by model.
+_OTHER_PARAMETERS = re.compile(r"(?:^|/)(?:o\d|gpt-5|gpt-6|gpt-4o-(?:audio|search))")
 
 
 class ModelEndpoint(Settings):
@@ -29,3 +35,19 @@ class ModelEndpoint(Settings):
     """Own price of a million input tokens in USD; without it litellm's price list decides."""
     usd_per_million_output: float | None = Field(default=None, ge=0)
     """Own price of a million output tokens in USD."""
+    path: Literal["auto", "litellm", "direct"] = "auto"
+    """How requests travel: `direct` speaks the OpenAI protocol itself (one's own `base_url` and a model `openai/…`),
+    at a tenth of litellm's CPU time; `auto` takes it where it applies."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether requests go straight to the endpoint, without litellm."""
+        if self.base_url is None or not self.model.startswith("openai/") or self.path == "litellm":
+            return False
+        return self.path == "direct" or not _OTHER_PARAMETERS.search(self.model.removeprefix("openai/"))
+
+    @model_validator(mode="after")
+    def _direct_needs_an_address(self) -> ModelEndpoint:
+        if self.path == "direct" and not self.is_direct:
+            raise ValueError("the direct path needs a base_url and a model named openai/…")
+        return self

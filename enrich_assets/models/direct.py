@@ -1,0 +1,250 @@
+"""The direct path: requests to OpenAI-compatible endpoints of one's own, over aiohttp alone.
+
+Belongs here: the protocol of `chat/completions` and the connections. What a failure is called is decided in
+`models.faults`, so that both paths name it alike; caching, retries and validation are the engine's.
+https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from enrich_assets.core.errors import CallError, EndpointError, MalformedAnswer
+from enrich_assets.engine.clients import ModelReply
+from enrich_assets.models.faults import error_code, failed_call
+from enrich_assets.models.llm import endpoint_of, key_of, parameters_of, usable
+from enrich_assets.models.prices import has_own_prices, listed_cost, own_cost
+from enrich_assets.models.schemas import response_format
+from enrich_assets.models.settings import ModelEndpoint
+
+ANSWER_LIMIT = 10_000_000
+"""Most bytes of an answer that are read."""
+_ERROR_LIMIT = 100_000
+# Below the five seconds after which uvicorn, and with it vLLM, closes an idle connection: a request that is sent on
+# one that closes at that moment is lost, and must not be repeated blindly.
+_KEEP_ALIVE_SECONDS = 4.0
+
+
+class DirectModels:
+    """Sends requests to OpenAI-compatible endpoints (`engine.clients.ModelTransport`).
+
+    Each event loop has one session: kept-alive connections, as many as the engine admits requests; no cookies, no
+    proxies, no redirects. It is opened by the loop's first request and closed when `asyncio.run` ends the loop.
+    """
+
+    def __init__(self, endpoints: Mapping[str, ModelEndpoint]) -> None:
+        self._endpoints = dict(endpoints)
+        self._sessions: dict[asyncio.AbstractEventLoop, _Opened] = {}
+
+    def parameters(self, model: str) -> Mapping[str, Any]:
+        """What is sent besides messages and schema and can change the answer; no address, no key."""
+        return parameters_of(endpoint_of(model, self._endpoints))
+
+    async def complete(
+        self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
+    ) -> ModelReply:
+        """The raw text of the model's answer with tokens, cost (None where no price is known) and seconds.
+
+        Raises TransientError (slow down, 5xx, reset, time-out, half an answer), EndpointError (key, unknown model,
+        quota, redirect), FinalError (refused, filtered, prompt too long), MalformedAnswer (cut off, empty, or more
+        than 10 MB). An error about an answer that came carries its tokens and cost.
+        """
+        endpoint = endpoint_of(model, self._endpoints)
+        key = key_of(endpoint, model) or ""
+        session = await self._session()
+        started = time.perf_counter()
+        try:
+            async with session.post(
+                _address(endpoint.base_url or ""),
+                data=_body(endpoint, messages, schema),
+                headers=_headers(key),
+                allow_redirects=False,
+                timeout=_deadline(endpoint.timeout_seconds),
+            ) as response:
+                status, headers = response.status, response.headers
+                raw = await _read(response, ANSWER_LIMIT if status < 300 else _ERROR_LIMIT)
+        except TimeoutError:
+            raise failed_call("", model=model, known="timeout", seconds=endpoint.timeout_seconds) from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            fix = "Correct base_url in the settings: http://host:port/v1 or https://…"
+            raise EndpointError("The endpoint's address is none.", where=model, fix=fix) from None
+        except ValueError:  # aiohttp's word for a line break in a header, and the message may quote it
+            fix = "Check the environment variable that holds the key."
+            raise failed_call("It holds a line break.", model=model, known="authentication") from None
+        except (aiohttp.ClientError, OSError) as error:
+            text = str(error) or type(error).__name__
+            raise failed_call(text, model=model, key=key, known="connection") from None
+        seconds = time.perf_counter() - started
+        if raw is None and status < 300:
+            raise _oversized(endpoint, model)
+        found = _parsed(raw or b"")
+        if status >= 300 or not isinstance(found, dict) or (found.get("error") and not found.get("choices")):
+            raise _failure(found, raw or b"", status, headers, model=model, key=key)
+        return _reply(found, endpoint, model, seconds)
+
+    async def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        known = self._sessions.get(loop)
+        if known is not None and not known.session.closed:
+            return known.session
+        life = _life(lambda: self._sessions.pop(loop, None))
+        # The first step of an asynchronous generator is what makes the loop finish it when it ends.
+        session = await anext(life)
+        self._sessions[loop] = _Opened(session, life)
+        return session
+
+
+@dataclass(frozen=True)
+class _Opened:
+    session: aiohttp.ClientSession
+    life: AsyncGenerator[aiohttp.ClientSession, None]
+
+
+async def _life(forget: Callable[[], object]) -> AsyncGenerator[aiohttp.ClientSession, None]:
+    """A session that lives until the loop ends: `asyncio.run` finishes generators while sockets can still close."""
+    session = aiohttp.ClientSession(
+        # The engine's window decides how many requests are in flight.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+    try:
+        yield session
+    finally:
+        forget()
+        await session.close()
+        await asyncio.sleep(0)  # transports close in the loop's next turn
+
+
+@lru_cache(maxsize=64)
+def _address(base_url: str) -> URL:
+    return URL(f"{base_url.rstrip('/')}/chat/completions")
+
+
+@lru_cache(maxsize=64)
+def _deadline(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds)
+
+
+def _headers(key: str) -> CIMultiDict[str]:
+    return CIMultiDict(
+        {
+            "Authorization": f"Bearer {key}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            # Nothing to unpack: an answer is small, and a packed one could be large.
+            "Accept-Encoding": "identity",
+        }
+    )
+
+
+def _body(endpoint: ModelEndpoint, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> bytes:
+    body: dict[str, Any] = {
+        "model": endpoint.model.removeprefix("openai/"),
+        "messages": [dict(message) for message in messages],
+        "max_tokens": endpoint.max_output_tokens,
+    }
+    if endpoint.temperature is not None:
+        body["temperature"] = endpoint.temperature
+    head = json.dumps(body)
+    return f'{head[:-1]}, "response_format": {_format(json.dumps(schema))}}}'.encode("ascii")
+
+
+@lru_cache(maxsize=64)
+def _format(schema: str) -> str:
+    # By its text: whether a schema is strict takes longer to find out than the rest of the body takes to write.
+    return json.dumps(response_format(json.loads(schema)))
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
+    """The body; None, with the connection closed, as soon as there is more of it than `limit` bytes."""
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > limit:
+            response.close()
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _failure(found: Any, raw: bytes, status: int, headers: Mapping[str, str], *, model: str, key: str) -> CallError:
+    """The error in an answer that holds none of the model's; some gateways send it with the status 200."""
+    inner = found.get("error", found) if isinstance(found, dict) else None
+    code = error_code(found)
+    if status < 300 and isinstance(inner, dict):
+        status = int(code) if code.isdecimal() and 300 <= int(code) < 600 else 500
+    if isinstance(inner, dict):
+        text = str(inner.get("message") or inner.get("detail") or inner)
+    elif isinstance(inner, str):
+        text = inner
+    elif status < 300:
+        text, status = f"{len(raw)} bytes that are no JSON object", 502
+    else:
+        text = raw[:1000].decode("utf-8", "replace")
+    return failed_call(text, model=model, key=key, status=status, code=code, headers=headers)
+
+
+def _oversized(endpoint: ModelEndpoint, model: str) -> MalformedAnswer:
+    error = MalformedAnswer(
+        f"The answer was longer than {ANSWER_LIMIT // 1_000_000} MB; answer more briefly.", where=model
+    )
+    error.kind = "oversized answer"
+    # Its tokens are told at its end, which was not read: a price of 0 is the only one that is known.
+    error.cost = 0.0 if own_cost(endpoint, 1, 1) == 0 else None
+    return error
+
+
+def _reply(found: Mapping[str, Any], endpoint: ModelEndpoint, model: str, seconds: float) -> ModelReply:
+    usage = found.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    choices = found.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    content = message.get("content")
+    reply = ModelReply(
+        text=content if isinstance(content, str) else _joined(content),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        cost=_cost(endpoint, tokens_in, tokens_out, usage),
+        seconds=seconds,
+    )
+    finish = str(choice.get("finish_reason") or "")
+    return usable(reply, finish=finish, refusal=message.get("refusal"), endpoint=endpoint, model=model)
+
+
+def _cost(endpoint: ModelEndpoint, tokens_in: int, tokens_out: int, usage: Mapping[str, Any]) -> float | None:
+    if has_own_prices(endpoint):
+        return own_cost(endpoint, tokens_in, tokens_out)
+    details = usage.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    return listed_cost(endpoint.model, tokens_in, tokens_out, cached)
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, (int, float)) and value > 0 else 0
+
+
+def _joined(parts: Any) -> str:
+    """The text of a content that comes in parts."""
+    parts = parts if isinstance(parts, list) else []
+    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))

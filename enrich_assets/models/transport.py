@@ -1,0 +1,35 @@
+"""The one transport to models: straight to OpenAI-compatible endpoints of one's own, through litellm to all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from enrich_assets.engine.clients import ModelReply
+from enrich_assets.models.direct import DirectModels
+from enrich_assets.models.llm import LiteLlm, endpoint_of, parameters_of
+from enrich_assets.models.settings import ModelEndpoint
+
+
+class Models:
+    """Sends a request the way that its endpoint's `path` names (`engine.clients.ModelTransport`).
+
+    The parameters, and with them the request's hash, are the same on both ways: an answer that came one way is found
+    again when the other is taken. litellm is not imported before a request needs it.
+    """
+
+    def __init__(self, endpoints: Mapping[str, ModelEndpoint]) -> None:
+        self._endpoints = dict(endpoints)
+        self._direct = DirectModels(endpoints)
+        self._litellm = LiteLlm(endpoints)
+
+    def parameters(self, model: str) -> Mapping[str, Any]:
+        """What is sent besides messages and schema and can change the answer; no address, no key, no way."""
+        return parameters_of(endpoint_of(model, self._endpoints))
+
+    async def complete(
+        self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
+    ) -> ModelReply:
+        """The raw text of the answer; raises CallError, of the same class and kind whichever way was taken."""
+        way = self._direct if endpoint_of(model, self._endpoints).is_direct else self._litellm
+        return await way.complete(model, messages, schema)
