@@ -18,8 +18,10 @@ import pyarrow as pa
 from enrich_assets.stats.figures_drawing import Chart, draw_chart
 from enrich_assets.stats.figures_spark import spark_columns, spark_stack
 
-_MAX_DAYS = 62
-_MAX_WEEKS_DAYS = 400
+# The longest span, in days, of each bin; more would be columns too thin to see.
+_LONGEST = {"day": 62, "week": 400, "month": 4_000, "year": 40_000}
+# Days from the first of a bin that end in the next one.
+_LEAST_STEP = {"day": 1, "week": 7, "month": 31, "year": 366, "decade": 3_660}
 _SPARK_BARS = 24
 
 
@@ -106,7 +108,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Rows per day (UTC) of a datetime column; per week above 62 days, per month above 400."""
+    """Rows per day (UTC) of a datetime column; per week above 62 days, per month above 400, then per year or decade."""
 
     column: str
     label: str = ""
@@ -185,18 +187,18 @@ def histogram(numbers: Sequence[float], bins: int) -> tuple[list[float], list[in
 
 
 def per_day(values: Sequence[Any]) -> tuple[list[date], list[int], str, int]:
-    """First days of the bins without a gap, their counts, the bin (day, week, month), and how many had no date."""
+    """First days of the bins without a gap, their counts, the bin (day … decade), and how many had no date."""
     days = [_day(value) for value in values if value is not None]
     missing = len(values) - len(days)
     if not days:
         return [], [], "day", missing
     span = (max(days) - min(days)).days
-    unit = "day" if span <= _MAX_DAYS else "week" if span <= _MAX_WEEKS_DAYS else "month"
+    unit = next((unit for unit, most in _LONGEST.items() if span <= most), "decade")
     counts = Counter(_bin(day, unit) for day in days)
     starts, current, last = [], min(counts), max(counts)
     while current <= last:
         starts.append(current)
-        current = _bin(current + timedelta(days={"day": 1, "week": 7, "month": 31}[unit]), unit)
+        current = _bin(current + timedelta(days=_LEAST_STEP[unit]), unit)
     return starts, [counts[start] for start in starts], unit, missing
 
 
@@ -230,7 +232,12 @@ def _day(value: Any) -> date:
 def _bin(day: date, unit: str) -> date:
     if unit == "week":
         return day - timedelta(days=min(day.weekday(), day.toordinal() - 1))
-    return day.replace(day=1) if unit == "month" else day
+    if unit == "day":
+        return day
+    month = day.replace(day=1)
+    if unit == "month":
+        return month
+    return month.replace(month=1, year=day.year if unit == "year" else max(1, day.year // 10 * 10))
 
 
 def _label(label: str, column: str) -> str:

@@ -173,6 +173,8 @@ def _whole_numbers(axis: Any, most: int = 6) -> None:
 
 
 def _day_text(day: date, width: float) -> str:
+    if width >= 365:
+        return f"{day.year:04}"
     return f"{day:%Y-%m}" if width >= 28 else f"{day:%Y-%m-%d}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 _STATED = "//meta[@property='article:published_time' or @name='article:published_time' or @itemprop='datePublished']"
 _DEPTH = 8
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def best_date(tree: Any, day: str) -> datetime | None:
@@ -35,7 +36,7 @@ def best_date(tree: Any, day: str) -> datetime | None:
 
 
 def as_moment(text: str) -> datetime | None:
-    """An ISO 8601 or RFC 5322 date as UTC (UTC where it names no zone), or None."""
+    """An ISO 8601 or RFC 5322 date as UTC (UTC where it names no zone), or None, also for a placeholder."""
     text = text.strip()
     try:
         moment = datetime.fromisoformat(text)
@@ -45,9 +46,14 @@ def as_moment(text: str) -> datetime | None:
         except (ValueError, TypeError, IndexError):
             return None
     try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return believable(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (OverflowError, ValueError):
         return None
+
+
+def believable(moment: datetime) -> datetime | None:
+    """The moment, or None for what programs write when they know no date: year 1, the epochs of 1900, 1904, 1970."""
+    return None if moment.year <= 1904 or moment == _EPOCH else moment
 
 
 def as_date(text: str) -> date | None:

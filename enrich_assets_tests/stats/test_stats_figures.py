@@ -114,10 +114,11 @@ def test_days_are_utc_days_without_gaps_and_long_spans_get_longer_bins() -> None
     starts, counts, unit, missing = per_day([START, START + timedelta(hours=2), START + timedelta(days=3), None])
     assert starts == [date(2026, 10, d) for d in (20, 21, 22, 23)]
     assert (counts, unit, missing) == ([1, 1, 0, 1], "day", 1)
-    for days, expected in ((62, "day"), (63, "week"), (401, "month")):
+    for days, expected in ((62, "day"), (63, "week"), (401, "month"), (4_001, "year"), (40_001, "decade")):
         starts, counts, unit, _ = per_day([START, START + timedelta(days=days)])
         assert unit == expected and sum(counts) == 2 and len(starts) <= 63
-    assert per_day([datetime(1, 1, 1, tzinfo=UTC), START])[2] == "month"
+    starts, counts, unit, _ = per_day([datetime(1, 1, 1, tzinfo=UTC), START])
+    assert (unit, len(starts), sum(counts)) == ("decade", 203, 2)
 
 
 def test_drop_reasons_show_every_fate() -> None:

@@ -46,6 +46,14 @@ def test_rss_gives_its_entries():
     assert second.full_text == LONG and second.published_at is None
 
 
+@pytest.mark.parametrize("date", ["Mon, 01 Jan 0001 00:00:00 +0000", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
+def test_a_date_that_a_program_wrote_for_none_is_none(date):
+    item = f"<item><title>A</title><link>/a</link><pubDate>{date}</pubDate></item>"
+    assert listed(f'<rss version="2.0"><channel>{item}</channel></rss>')[0].published_at is None
+    feed = {"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "url": "/a", "date_published": date}]}
+    assert listed(json.dumps(feed), type="application/json")[0].published_at is None
+
+
 def test_atom_gives_its_entries():
     [entry] = listed(
         f"""<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="de"><title>S</title><entry>

@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
-from enrich_assets.web.dates import as_moment
+from enrich_assets.web.dates import as_moment, believable
 from enrich_assets.web.extract import text_of_html
 from enrich_assets.web.settings import Source
 from enrich_assets.web.sources.entry import Entry
@@ -58,7 +58,7 @@ def _entry(item: dict[str, Any], base: str, language: str) -> Entry:
         title=_title(item.get("title") or ""),
         author=" ".join(str(item.get("author") or "").split()),
         # dict.get: feedparser's own get gives a date of publication for a missing date of update, with a warning.
-        published_at=_moment(dict.get(item, "published_parsed") or dict.get(item, "updated_parsed")),
+        published_at=_moment(dict.get(item, "published_parsed")) or _moment(dict.get(item, "updated_parsed")),
         summary=text_of_html(summary),
         full_text=_full_text(max([*contents, summary], key=len)),
         language=_language(item.get("language") or "") or language,
@@ -120,7 +120,7 @@ def _full_text(html: str) -> str | None:
 
 def _moment(parts: Any) -> datetime | None:
     try:
-        return datetime.fromtimestamp(timegm(parts), UTC) if parts else None
+        return believable(datetime.fromtimestamp(timegm(parts), UTC)) if parts else None
     except (ValueError, OverflowError, OSError, TypeError):
         return None
 
