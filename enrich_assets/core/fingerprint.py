@@ -15,6 +15,7 @@ from typing import Any
 # without deciding about them, and a change of theirs that alters results raises FORMAT_VERSION.
 _DECIDING = ("web", "models", "evidence", "graphs", "stats")
 FORMAT_VERSION = 1
+_PACKAGE = Path(__file__).parents[1]
 
 
 def canonical_json(value: Any) -> bytes:
@@ -26,11 +27,12 @@ def canonical_json(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
+        # Without a zone it is meant in UTC; the zone of the machine must not decide a hash.
+        return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).isoformat()
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (set, frozenset)):
-        return sorted(value)
+        return sorted(value, key=canonical_json)
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
@@ -51,7 +53,7 @@ def code_fingerprint(module: str) -> str:
     """Fingerprint of the code of a module and of every deciding module of this package that it imports.
 
     Comments, formatting and docstrings do not count: they change no result. Modules outside this package count
-    through the package's version in the envelope, not here.
+    through the package's version in the envelope, not here. No module is imported for it but the one named.
     """
     seen: dict[str, str] = {}
     waiting = [module]
@@ -59,19 +61,32 @@ def code_fingerprint(module: str) -> str:
         name = waiting.pop()
         if name in seen:
             continue
-        path = _source_of(name)
-        if path is None:
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        seen[name] = sha256(ast.dump(_without_docstrings(tree)).encode())
-        waiting.extend(n for n in _imports(tree) if n.split(".")[1:2] and n.split(".")[1] in _DECIDING)
+        found = _module(name)
+        if found is not None:
+            seen[name], imported = found
+            waiting.extend(imported)
     return fingerprint({"format": FORMAT_VERSION, "modules": seen})
 
 
+@cache
+def _module(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """Hash of a module's code, and the deciding modules that it may import; phases share most of them."""
+    path = _source_of(name)
+    if path is None:
+        return None
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    deciding = (n for n in _imports(tree) if n.split(".")[1:2] and n.split(".")[1] in _DECIDING)
+    return sha256(_dump(tree).encode("utf-8", "surrogatepass")), tuple(deciding)
+
+
 def _source_of(module: str) -> Path | None:
+    package, *inner = module.split(".")
+    if package == "enrich_assets" and inner:
+        path = _PACKAGE.joinpath(*inner)
+        return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
     try:
         spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, ValueError):
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
@@ -81,7 +96,7 @@ def _source_of(module: str) -> Path | None:
 def _imports(tree: ast.Module) -> list[str]:
     names: list[str] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("enrich_assets."):
+        if isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith("enrich_assets."):
             names.append(node.module)
             names.extend(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
@@ -89,11 +104,16 @@ def _imports(tree: ast.Module) -> list[str]:
     return names
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                if isinstance(first.value.value, str):
-                    node.body = node.body[1:] or [ast.Pass()]
-    return tree
+def _dump(node: Any) -> str:
+    """A syntax tree as text, without what changes no result: positions, empty fields (of which every version of
+    Python has others), and strings that stand as statements, docstrings that is."""
+    if isinstance(node, ast.AST):
+        fields = ((name, _dump(value)) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return f"{type(node).__name__}({','.join(f'{name}={text}' for name, text in fields if text != '[]')})"
+    if isinstance(node, list):
+        return f"[{','.join(_dump(item) for item in node if not _is_bare_string(item))}]"
+    return repr(node)
+
+
+def _is_bare_string(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

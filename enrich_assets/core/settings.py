@@ -17,16 +17,24 @@ from enrich_assets.core.errors import SettingsError
 
 S = TypeVar("S", bound="Settings")
 
-_URL_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s@]*@", re.IGNORECASE)
-_SECRET_NAME = re.compile(r"(?:^|_)(?:api_?key|key|token|secret|password|passwd|authorization)$", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"\b(?:sk-[A-Za-z0-9_-]{16,}|xox[abp]-[\w-]{10,}|AKIA[A-Z0-9]{16}|gh[pousr]_\w{20,})")
-_QUERY_SECRET = re.compile(r"[?&](?:api_?key|key|token|access_token|secret|password)=[^&\s]{6,}", re.IGNORECASE)
+_URL_CREDENTIALS = re.compile(r"(?:^|[\s\"'(<,;=]|[a-z][a-z0-9+.-]*:)//[^/?#\s]*@", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:^|[_-]|(?<=[a-z])(?=[A-Z]))(?i:api[_-]?key|key|token|secret|password|passwd|authorization|cookie)$|^(?i:apikey)$"
+)
+# An "sk-" behind a slash or within a word is the slug of an article (…/sk-hynix-begins-…), not a key.
+_SECRET_VALUE = re.compile(
+    r"(?<![\w/-])sk-[A-Za-z0-9_-]{16,}|\b(?:xox[abp]-[\w-]{10,}|AKIA[A-Z0-9]{16}|gh[pousr]_\w{20,}|hf_\w{20,}"
+    r"|AIza[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,})|\b[Bb]earer\s+[\w.~+/-]{16,}"
+)
+_QUERY_SECRET = re.compile(
+    r"[?&](?:[\w-]*(?:api_?-?key|token|secret|password|passwd)|key)=[^&\s]{6,}", re.IGNORECASE
+)
 
 
 class Settings(BaseModel):
     """Base of every settings model: frozen, no unknown keys, a description and a default for each field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Env(Settings):
@@ -77,6 +85,8 @@ def _problem(model: type[BaseModel], item: Any) -> str:
         close = difflib.get_close_matches(str(item["loc"][-1]), known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known keys: {', '.join(known)}"
         return f"{path}: unknown key; {hint}"
+    if any(_SECRET_NAME.search(str(part)) for part in item["loc"]):
+        return f"{path}: {item['msg']}"  # what was written there may be the secret itself
     return f"{path}: {item['msg']} (got {item['input']!r:.80})"
 
 
@@ -103,13 +113,13 @@ def _model_in(annotation: Any) -> Any:
 def _refuse_secrets(values: Any, where: str) -> None:
     for path, name, value in _leaves(values, ()):
         shown = ".".join(path)
-        if _URL_CREDENTIALS.match(value) or _QUERY_SECRET.search(value):
+        if _URL_CREDENTIALS.search(value) or _QUERY_SECRET.search(value):
             raise SettingsError(
                 f"{shown}: a URL with credentials has no place in settings.",
                 where=where,
                 fix="Remove the user, password or key from the URL; reference keys as {env: NAME}.",
             )
-        if (_SECRET_NAME.search(name) and path[-2:] != (name, "env")) or _SECRET_VALUE.search(value):
+        if (value and _SECRET_NAME.search(name)) or _SECRET_VALUE.search(value):
             raise SettingsError(
                 f"{shown}: looks like a secret written into settings.",
                 where=where,
@@ -117,12 +127,13 @@ def _refuse_secrets(values: Any, where: str) -> None:
             )
 
 
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+def _leaves(value: Any, path: tuple[str, ...], name: str = "") -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Path, name of the key, and text of every text; an item of a list has the key of its list."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _leaves(item, (*path, str(key)))
-    elif isinstance(value, (list, tuple)):
+            yield from _leaves(item, (*path, str(key)), str(key))
+    elif isinstance(value, (list, tuple, set, frozenset)):
         for index, item in enumerate(value):
-            yield from _leaves(item, (*path, str(index)))
+            yield from _leaves(item, (*path, str(index)), name)
     elif isinstance(value, str) and path:
-        yield path, path[-1], value
+        yield path, name, value

@@ -6,12 +6,15 @@ hash, and every raw answer is kept: so a repeated run walks the same way through
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from enrich_assets.core.errors import MalformedAnswer
+from enrich_assets.core.errors import FinalError, MalformedAnswer
 from enrich_assets.engine.calls import Calls, Reply, Request
 from enrich_assets.engine.clients import ModelReply, ModelTransport, Prompt
 
@@ -26,15 +29,13 @@ class Asker:
         self._calls = calls
         self._transport = transport
         self._attempts = attempts
+        self._parameters: dict[str, dict[str, Any]] = {}
 
     async def ask(self, prompt: Prompt, answer: type[A], *, model: str) -> A:
         """The validated answer to one prompt; raises CallError."""
 
         def again(note: str) -> Prompt:
-            if not note:
-                return prompt
-            user = f"{prompt.user}\n\nYour last answer could not be used: {note}\nAnswer again, and mend that."
-            return Prompt(prompt.system, user)
+            return prompt.again(note) if note else prompt
 
         return await self.ask_until(again, answer, lambda found: found, model=model)
 
@@ -42,9 +43,9 @@ class Asker:
         """The request of a prompt: model, parameters, messages, schema."""
         content = {
             "model": model,
-            "parameters": dict(self._transport.parameters(model)),
+            "parameters": self._parameters_of(model),
             "messages": _messages(prompt),
-            "schema": answer.model_json_schema(),
+            "schema": schema_of(answer),
         }
         return Request("model", content)
 
@@ -68,37 +69,72 @@ class Asker:
         note = ""
         for attempt in range(1, self._attempts + 1):
             request = self.request(prompt(note), answer, model=model)
+            self._calls.meter.models.add(model)
             try:
-                reply = await self._calls.make(request, lambda r=request: self._send(r), endpoint=model)
-                self._calls.meter.models.add(model)
+                reply = await self._calls.make(request, partial(self._send, request), endpoint=model)
                 return decide(parsed(str(reply.content.get("text", "")), answer))
             except MalformedAnswer as error:
-                note = error.what
                 if attempt == self._attempts:
                     raise
+                # The number makes every repetition a request of its own: with the same reason twice, the ledger
+                # would otherwise give the same useless answer again.
+                note = error.what if attempt == 1 else f"{error.what} ({attempt} answers so far)"
                 self._calls.meter.retries += 1
         raise AssertionError("unreachable")
 
-    async def ask_batch(self, prompt: Prompt, requests: Sequence[Request], answer: type[BaseModel], *, model: str) -> None:
+    async def ask_batch(
+        self,
+        prompt: Prompt,
+        requests: Sequence[Request],
+        answer: type[BaseModel],
+        *,
+        model: str,
+        row_ids: Sequence[str] = (),
+    ) -> None:
         """Asks for several rows in one request and keeps each usable answer under its own request.
 
-        Rows that the answer leaves out, or answers unusably, stay unanswered: they are then asked alone.
+        Rows that the answer leaves out, or answers unusably, stay unanswered: they are then asked alone. So does
+        every row of an answer that cannot be used as a whole, or of a request that is refused (too long, say).
+        Raises TransientError and EndpointError.
         """
         schema = batch_schema(answer, len(requests))
 
         async def send() -> tuple[Reply, list[Mapping[str, Any] | None]]:
             raw = await self._transport.complete(model, _messages(prompt), schema)
-            return _reply(raw), _split(raw.text, answer, len(requests))
+            try:
+                return _reply(raw), _split(raw.text, answer, len(requests))
+            except MalformedAnswer as error:
+                error.tokens_in, error.tokens_out, error.cost = raw.tokens_in, raw.tokens_out, raw.cost
+                raise
 
         self._calls.meter.models.add(model)
         try:
-            await self._calls.make_many(requests, send, endpoint=model)
-        except MalformedAnswer:
+            await self._calls.make_many(requests, send, endpoint=model, row_ids=row_ids)
+        except (MalformedAnswer, FinalError):
             return
+
+    def _parameters_of(self, model: str) -> dict[str, Any]:
+        if model not in self._parameters:
+            self._parameters[model] = dict(self._transport.parameters(model))
+        return self._parameters[model]
 
     async def _send(self, request: Request) -> Reply:
         content = request.content
         return _reply(await self._transport.complete(content["model"], content["messages"], content["schema"]))
+
+
+@lru_cache(maxsize=128)
+def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
+    """JSON schema of an answer as it is sent; not to be changed by who gets it.
+
+    Docstrings of classes are left out: they are words for readers of the code, and mending one asks nothing again.
+    What the model has to know of a field stands in the field's description.
+    """
+    schema = answer.model_json_schema()
+    schema.pop("description", None)
+    for definition in schema.get("$defs", {}).values():
+        definition.pop("description", None)
+    return schema
 
 
 def parsed(text: str, answer: type[A]) -> A:
@@ -117,8 +153,8 @@ def parsed(text: str, answer: type[A]) -> A:
 
 def batch_schema(answer: type[BaseModel], rows: int) -> dict[str, Any]:
     """JSON schema of the answer to a prompt of several rows: `{"rows": [{"id": 1, "answer": …}, …]}`."""
-    inner = answer.model_json_schema()
-    definitions = inner.pop("$defs", {})
+    inner = {name: value for name, value in schema_of(answer).items() if name != "$defs"}
+    definitions = schema_of(answer).get("$defs", {})
     item = {
         "type": "object",
         "properties": {"id": {"type": "integer", "minimum": 1, "maximum": rows}, "answer": inner},
@@ -135,23 +171,29 @@ def batch_schema(answer: type[BaseModel], rows: int) -> dict[str, Any]:
     return {**schema, "$defs": definitions} if definitions else schema
 
 
+class _Item(BaseModel):
+    id: int
+    answer: Any
+
+
+class _Items(BaseModel):
+    rows: list[_Item]
+
+
 def _split(text: str, answer: type[BaseModel], rows: int) -> list[Mapping[str, Any] | None]:
-    class Item(BaseModel):
-        id: int
-        answer: Any
-
-    class Items(BaseModel):
-        rows: list[Item]
-
     contents: list[Mapping[str, Any] | None] = [None] * rows
-    for item in parsed(text, Items).rows:
-        if not 1 <= item.id <= rows:
+    items = parsed(text, _Items).rows
+    times = Counter(item.id for item in items)
+    for item in items:
+        # Two answers for one row: which of them is meant cannot be known.
+        if not 1 <= item.id <= rows or times[item.id] > 1:
             continue
+        alone = json.dumps(item.answer, ensure_ascii=False)
         try:
-            valid = answer.model_validate(item.answer)
-        except ValidationError:
+            parsed(alone, answer)
+        except MalformedAnswer:
             continue
-        contents[item.id - 1] = {"text": valid.model_dump_json()}
+        contents[item.id - 1] = {"text": alone}
     return contents
 
 

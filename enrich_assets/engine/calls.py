@@ -5,16 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar
 
 from enrich_assets.core.envelope import Usage
-from enrich_assets.core.errors import AddressRefused, EndpointError, FinalError, TransientError
+from enrich_assets.core.errors import (
+    AddressRefused,
+    CallError,
+    EndpointError,
+    FinalError,
+    MalformedAnswer,
+    TransientError,
+)
 from enrich_assets.core.fingerprint import fingerprint
 
 T = TypeVar("T")
+
+_GIVEN_UP_IN_A_ROW = 10
+"""Requests to one endpoint that may be given up with no success between them; then the endpoint counts as down."""
+_MALFORMED = "malformed/"
 
 current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
 
@@ -30,7 +42,7 @@ class Request:
     content: Mapping[str, Any]
     max_age: timedelta | None = None
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of kind and content."""
         return fingerprint({"kind": self.kind, "content": self.content})
@@ -51,7 +63,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Stored:
-    """An answer in the ledger. `final` carries the message of an error that asking again cannot mend."""
+    """An answer in the ledger.
+
+    `final` carries the message where there was none to use: an error that asking the same again cannot mend, or, with
+    a `final_kind` that begins with `malformed/`, an answer that was cut off or empty.
+    """
 
     reply: Reply
     final: str | None = None
@@ -68,16 +84,25 @@ class AnswerStore(Protocol):
 
 @dataclass(frozen=True)
 class Backoff:
-    """Retries of transient errors: exponential with full jitter (AWS Architecture Blog, 2015), seconds."""
+    """Retries of transient errors: exponential with full jitter (AWS Architecture Blog, 2015), seconds.
+
+    A server's own wish (Retry-After) is kept exactly, up to `patience`; a request that would have to wait longer is
+    given up for this run, because asking earlier than the server wants is of no use.
+    """
 
     attempts: int = 5
     first: float = 0.5
     longest: float = 30.0
+    patience: float = 120.0
+
+    def gives_up(self, attempt: int, retry_after: float | None) -> bool:
+        """Whether the given failed attempt (1, 2, …) was the last one."""
+        return attempt >= self.attempts or (retry_after is not None and retry_after > self.patience)
 
     def delay(self, attempt: int, retry_after: float | None, draw: Callable[[], float]) -> float:
         """Seconds to wait after the given failed attempt (1, 2, …)."""
         if retry_after is not None:
-            return min(retry_after, self.longest) + 0.1 * draw()
+            return max(0.0, retry_after) + 0.1 * draw()
         return min(self.longest, self.first * float(2 ** (attempt - 1))) * draw()
 
 
@@ -123,7 +148,10 @@ class Calls:
         self._backoff = backoff
         self._draw = draw
         self._sleep = sleep
-        self._in_flight: dict[str, asyncio.Task[Reply]] = {}
+        self._flights: dict[str, tuple[asyncio.Task[list[Reply | None]], int]] = {}
+        self._pausing: set[asyncio.Task[Any]] = set()
+        self._closing = False
+        self._given_up: dict[str, int] = {}
         self._closed_endpoints: dict[str, EndpointError] = {}
 
     def known(self, request: Request) -> Stored | None:
@@ -131,30 +159,35 @@ class Calls:
         not_before = None if request.max_age is None else self.fresh_from - request.max_age
         return self._answers.find_answer(request.hash, not_before=not_before)
 
-    async def make(
-        self, request: Request, send: Callable[[], Awaitable[Reply]], *, endpoint: str = ""
-    ) -> Reply:
+    async def make(self, request: Request, send: Callable[[], Awaitable[Reply]], *, endpoint: str = "") -> Reply:
         """The reply to a request: from the ledger, from an equal request in flight, or sent now.
 
-        Raises TransientError when the attempts run out, FinalError (remembered), EndpointError (which closes the
-        endpoint for the rest of the phase).
+        Raises TransientError when the attempts run out, MalformedAnswer and FinalError (both remembered),
+        EndpointError (which closes the endpoint for the rest of the phase).
         """
-        stored = self.known(request)
-        if stored is not None:
-            self.meter.answers_reused += 1
-            if stored.final is not None:
-                error = FinalError(stored.final)
-                error.kind = stored.final_kind or error.kind
-                raise error
-            return stored.reply
-        task = self._in_flight.get(request.hash)
-        if task is not None:
-            self.meter.answers_reused += 1
-            return await asyncio.shield(task)
-        task = asyncio.ensure_future(self._send(request, send, endpoint))
-        self._in_flight[request.hash] = task
-        task.add_done_callback(lambda _: self._in_flight.pop(request.hash, None))
-        return await task
+        while True:
+            stored = self.known(request)
+            if stored is not None:
+                self.meter.answers_reused += 1
+                return _replayed(stored)
+            flight = self._flights.get(request.hash)
+            if flight is None:
+                # Shielded: a caller that is cancelled takes the request from nobody else who waits for it.
+                task = self._fly([request], self._send_one(request, send, endpoint))
+                (reply,) = await asyncio.shield(task)
+            else:
+                task, position = flight
+                try:
+                    reply = (await asyncio.shield(task))[position]
+                except (MalformedAnswer, FinalError):
+                    if self.known(request) is None:
+                        continue  # it travelled with others, and their request failed: it is asked by itself
+                    self.meter.answers_reused += 1
+                    raise
+                if reply is not None:
+                    self.meter.answers_reused += 1
+            if reply is not None:
+                return reply
 
     async def make_many(
         self,
@@ -162,48 +195,83 @@ class Calls:
         send: Callable[[], Awaitable[tuple[Reply, Sequence[Mapping[str, Any] | None]]]],
         *,
         endpoint: str = "",
+        row_ids: Sequence[str] = (),
     ) -> list[Reply | None]:
         """Several requests that travel in one: their replies in order, None for each that the answer leaves out.
 
         `send` gives the reply of the whole and the content for each request. Every reply is kept under its own
-        request, with its share of tokens and cost, so that it does not matter later in which company it was asked.
+        request and row, with its share of tokens and cost, so that it does not matter later in which company it was
+        asked.
         """
-        whole, contents = await self._until_sent(requests[0], send, endpoint)
-        self._add(whole)
-        share = sum(content is not None for content in contents) or 1
-        replies = [
-            None
-            if content is None
-            else Reply(
-                content=content,
-                tokens_in=whole.tokens_in // share,
-                tokens_out=whole.tokens_out // share,
-                cost=None if whole.cost is None else whole.cost / share,
-                seconds=whole.seconds,
-                made_at=whole.made_at,
-            )
-            for content in contents
-        ]
-        await asyncio.gather(
-            *(
-                self._keep(request, Stored(reply))
-                for request, reply in zip(requests, replies, strict=True)
-                if reply is not None
-            )
-        )
-        return replies
+        return await asyncio.shield(self._fly(requests, self._send_many(requests, send, endpoint, row_ids)))
 
-    async def _send(self, request: Request, send: Callable[[], Awaitable[Reply]], endpoint: str) -> Reply:
+    async def close(self, *, grace: float = 10.0) -> None:
+        """Ends what is in flight: what is on the wire may land within `grace` seconds, for it is paid already."""
+        self._closing = True
+        for task in self._pausing:
+            task.cancel()
+        flying = {task for task, _ in self._flights.values()}
+        if flying:
+            _, late = await asyncio.wait(flying, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+
+    def _fly(
+        self, requests: Sequence[Request], sending: Coroutine[Any, Any, list[Reply | None]]
+    ) -> asyncio.Task[list[Reply | None]]:
+        task = asyncio.ensure_future(sending)
+        for position, request in enumerate(requests):
+            self._flights.setdefault(request.hash, (task, position))
+
+        def landed(_: object) -> None:
+            for request in requests:
+                if request.hash in self._flights and self._flights[request.hash][0] is task:
+                    del self._flights[request.hash]
+            if not task.cancelled():
+                task.exception()  # seen: whoever waited may be gone
+
+        task.add_done_callback(landed)
+        return task
+
+    async def _send_one(
+        self, request: Request, send: Callable[[], Awaitable[Reply]], endpoint: str
+    ) -> list[Reply | None]:
         try:
             reply = await self._until_sent(request, send, endpoint)
         except AddressRefused:
             raise  # settings decide it, not the site: never remembered
-        except FinalError as error:
-            await self._keep(request, Stored(Reply({}), final=str(error), final_kind=error.kind))
+        except (FinalError, MalformedAnswer) as error:
+            await self._keep(request, _remembered(error))
             raise
         self._add(reply)
         await self._keep(request, Stored(reply))
-        return reply
+        return [reply]
+
+    async def _send_many(
+        self,
+        requests: Sequence[Request],
+        send: Callable[[], Awaitable[tuple[Reply, Sequence[Mapping[str, Any] | None]]]],
+        endpoint: str,
+        row_ids: Sequence[str],
+    ) -> list[Reply | None]:
+        whole, contents = await self._until_sent(requests[0], send, endpoint)
+        self._add(whole)
+        answered = sum(content is not None for content in contents)
+        replies: list[Reply | None] = []
+        for content in contents:
+            rank = sum(reply is not None for reply in replies)
+            replies.append(None if content is None else _share(whole, content, rank, answered))
+        owners = row_ids or [current_row.get()] * len(requests)
+        await asyncio.gather(
+            *(
+                self._keep(request, Stored(reply), owner)
+                for request, reply, owner in zip(requests, replies, owners, strict=True)
+                if reply is not None
+            )
+        )
+        return replies
 
     async def _until_sent(self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str) -> T:
         attempt = 0
@@ -213,27 +281,92 @@ class Calls:
                 raise self._closed_endpoints[endpoint]
             self._count(request)
             try:
-                return await send()
+                found = await send()
             except TransientError as error:
-                if attempt >= self._backoff.attempts:
+                self._add(error)
+                if self._backoff.gives_up(attempt, error.retry_after):
+                    self._count_given_up(endpoint, error)
+                    raise
+                if self._closing:
                     raise
                 self.meter.retries += 1
-                await self._sleep(self._backoff.delay(attempt, error.retry_after, self._draw))
+                await self._pause(self._backoff.delay(attempt, error.retry_after, self._draw))
             except EndpointError as error:
+                self._add(error)
                 self._closed_endpoints[endpoint] = error
                 raise
+            except CallError as error:
+                self._add(error)
+                self._given_up.pop(endpoint, None)
+                raise
+            else:
+                self._given_up.pop(endpoint, None)
+                return found
 
-    async def _keep(self, request: Request, stored: Stored) -> None:
-        await self._answers.keep_answer(
-            request, stored, run_id=self.run_id, phase=self.phase, row_id=current_row.get()
-        )
+    async def _pause(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._pausing.add(task)
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._pausing.discard(task)
+
+    def _count_given_up(self, endpoint: str, error: TransientError) -> None:
+        # Pages name no endpoint: they come from many sites, and one that is down says nothing about the next.
+        if not endpoint:
+            return
+        self._given_up[endpoint] = self._given_up.get(endpoint, 0) + 1
+        if self._given_up[endpoint] >= _GIVEN_UP_IN_A_ROW and endpoint not in self._closed_endpoints:
+            down = EndpointError(
+                f"{self._given_up[endpoint]} requests in a row got no answer; the last: {error.what}",
+                where=endpoint,
+                fix="Wait until it is up again, or choose another.",
+            )
+            self._closed_endpoints[endpoint] = down
+            raise down from error
+
+    async def _keep(self, request: Request, stored: Stored, row_id: str | None = None) -> None:
+        owner = current_row.get() if row_id is None else row_id
+        await self._answers.keep_answer(request, stored, run_id=self.run_id, phase=self.phase, row_id=owner)
 
     def _count(self, request: Request) -> None:
         name = {"model": "model_calls", "page": "page_requests", "search": "search_requests"}[request.kind]
         setattr(self.meter, name, getattr(self.meter, name) + 1)
 
-    def _add(self, reply: Reply) -> None:
+    def _add(self, spent: Reply | CallError) -> None:
         meter = self.meter
-        meter.tokens_in += reply.tokens_in
-        meter.tokens_out += reply.tokens_out
-        meter.cost = None if meter.cost is None or reply.cost is None else meter.cost + reply.cost
+        meter.tokens_in += spent.tokens_in
+        meter.tokens_out += spent.tokens_out
+        meter.cost = None if meter.cost is None or spent.cost is None else meter.cost + spent.cost
+
+
+def _replayed(stored: Stored) -> Reply:
+    if stored.final is None:
+        return stored.reply
+    kind, malformed = stored.final_kind.removeprefix(_MALFORMED), stored.final_kind.startswith(_MALFORMED)
+    error = MalformedAnswer(stored.final) if malformed else FinalError(stored.final)
+    error.kind = kind or error.kind
+    raise error
+
+
+def _remembered(error: CallError) -> Stored:
+    spent = Reply({}, tokens_in=error.tokens_in, tokens_out=error.tokens_out, cost=error.cost)
+    if isinstance(error, MalformedAnswer):
+        # Only what was wrong: it goes into the next prompt, which has to be the same one on every repetition.
+        return Stored(spent, final=error.what, final_kind=f"{_MALFORMED}{error.kind}")
+    return Stored(spent, final=str(error), final_kind=error.kind)
+
+
+def _share(whole: Reply, content: Mapping[str, Any], rank: int, shares: int) -> Reply:
+    def part(tokens: int) -> int:
+        return tokens // shares + (rank < tokens % shares)
+
+    return Reply(
+        content=content,
+        tokens_in=part(whole.tokens_in),
+        tokens_out=part(whole.tokens_out),
+        cost=None if whole.cost is None else whole.cost / shares,
+        seconds=whole.seconds,
+        made_at=whole.made_at,
+    )

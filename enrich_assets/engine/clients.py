@@ -22,6 +22,13 @@ class Prompt:
     system: str
     user: str
 
+    def again(self, note: str) -> Prompt:
+        """This prompt with what was wrong with the answer before."""
+        return Prompt(
+            self.system,
+            f"{self.user}\n\nYour last answer could not be used: {note}\nAnswer again, and mend that.",
+        )
+
 
 @dataclass(frozen=True)
 class Page:

@@ -6,7 +6,8 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Union, get_args, get_origin
+from numbers import Integral
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -26,7 +27,8 @@ _SIMPLE: dict[Any, pa.DataType] = {
 class Column:
     """One column: its type, and what it holds, with unit and range.
 
-    `type` is str, int, float, bool, datetime (UTC), a pydantic model (a struct), or a list of one of these.
+    `type` is str, int, float, bool, datetime (UTC), a Literal of one of these, a pydantic model (a struct), or a list
+    of one of these; each may be optional.
     `volatile` marks what differs between two honest runs over the same input (times, fetch methods, costs):
     such columns do not count for `data_sha256`.
     """
@@ -46,19 +48,21 @@ ROW_ID = Column(str, "stable name of the row, made of what identifies it")
 
 def arrow_type(annotation: Any) -> pa.DataType:
     """The Arrow type of a Python annotation; raises DeclarationError for one that has none."""
-    if annotation in _SIMPLE:
+    if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin in (list, tuple):
+    if origin is Annotated:
+        return arrow_type(arguments[0])
+    if origin is list or (origin is tuple and arguments[1:] == (...,)):
         # Parquet calls the inner field "element"; so does the schema, and what is read equals what was written.
         return pa.list_(pa.field("element", arrow_type(arguments[0])))
     if origin in (Union, types.UnionType):
         inner = [a for a in arguments if a is not type(None)]
         if len(inner) == 1:
             return arrow_type(inner[0])
-    if origin is not None and str(origin) == "typing.Literal":
-        return pa.string()
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if origin is Literal and len({type(value) for value in arguments}) == 1:
+        return arrow_type(type(arguments[0]))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation.model_fields:
         return pa.struct([pa.field(n, arrow_type(f.annotation)) for n, f in annotation.model_fields.items()])
     raise DeclarationError(f"a column cannot have the type {annotation!r}")
 
@@ -75,19 +79,44 @@ def table_of(rows: list[dict[str, Any]], columns: Mapping[str, Column]) -> pa.Ta
     arrays = []
     for field in schema:
         values = [_plain(row.get(field.name)) for row in rows]
+        for row, value in zip(rows, values, strict=True):
+            if not _fits(value, field.type):
+                raise _wrong(field, row, value)
         try:
             arrays.append(pa.array(values, type=field.type))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError):
+        except _NOT_ARROW:
             for row, value in zip(rows, values, strict=True):
                 try:
                     pa.array([value], type=field.type)
-                except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError) as error:
-                    raise DeclarationError(
-                        f"column {field.name!r} is {field.type}, but row {row.get('row_id')!r} has {value!r:.80}",
-                        fix="Return a value of the declared type.",
-                    ) from error
+                except _NOT_ARROW as error:
+                    raise _wrong(field, row, value) from error
             raise
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+_NOT_ARROW = (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError)
+
+
+def _wrong(field: pa.Field, row: Mapping[str, Any], value: Any) -> DeclarationError:
+    return DeclarationError(
+        f"column {field.name!r} is {field.type}, but row {row.get('row_id')!r} has {value!r:.80}",
+        fix="Return a value of the declared type.",
+    )
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether Arrow would take the value as it is. It cuts 1.5 to 1, splits "abc" into a list of letters, and leaves
+    out what a struct does not have, all without a word."""
+    if value is None:
+        return True
+    if pa.types.is_integer(kind):
+        return isinstance(value, Integral) and not isinstance(value, bool)
+    if pa.types.is_list(kind):
+        return isinstance(value, list) and all(_fits(item, kind.value_type) for item in value)
+    if pa.types.is_struct(kind):
+        fields = {field.name: field.type for field in kind}
+        return isinstance(value, dict) and all(k in fields and _fits(item, fields[k]) for k, item in value.items())
+    return True
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from pydantic import Field, create_model
 from enrich_assets.core.errors import DeclarationError, UnknownPhase
 from enrich_assets.core.fingerprint import code_fingerprint, fingerprint, sha256
 from enrich_assets.core.settings import Settings, inherited_fields, validated_settings
+from enrich_assets.engine.asking import schema_of
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.settings import EngineSettings
@@ -84,14 +85,15 @@ class Graph:
     def phase(self, name: str | int) -> Phase:
         """The phase of that name or number; raises UnknownPhase with the near misses."""
         text = str(name)
-        if text.isdigit() and 1 <= int(text) <= len(self.phases):
-            return self.phases[int(text) - 1]
+        numbers = {str(number): phase for number, phase in enumerate(self.phases, 1)}
+        if text in numbers:
+            return numbers[text]
         if text in self.names:
             return self.phases[self.names.index(text)]
         close = difflib.get_close_matches(text, self.names, n=2)
         known = ", ".join(f"{i} {n}" for i, n in enumerate(self.names, 1))
         hint = f"Did you mean {' or '.join(close)}?" if close else f"Its phases: {known}."
-        raise UnknownPhase(f"{text!r} is no phase of the graph {self.name}.", fix=hint)
+        raise UnknownPhase(f"{text!r:.80} is no phase of the graph {self.name}.", fix=hint)
 
     def before(self, phase: Phase) -> tuple[Phase, ...]:
         """The phases before this one."""
@@ -135,7 +137,10 @@ class Graph:
     def settings_model(self) -> type[Settings]:
         """The settings of a run: the shared ones and, under each phase's name, its own."""
         fields: dict[str, Any] = {
-            phase.name: (phase.settings, Field(default_factory=phase.settings, description=f"Settings of {phase.name}."))
+            phase.name: (
+                phase.settings,
+                Field(default_factory=phase.settings, description=f"Settings of {phase.name}."),
+            )
             for phase in self.phases
             if phase.settings.model_fields
         }
@@ -177,14 +182,20 @@ class Graph:
         return fingerprint(resolved.get(phase.name, {}))
 
     def code_fingerprint(self, phase: Phase) -> str:
-        """Fingerprint of the phase's code and prompts."""
-        return fingerprint({"code": code_fingerprint(phase.module), "prompts": prompt_hashes(phase)})
+        """Fingerprint of the phase's code and prompts, and of the form of the answer that it asks for."""
+        schema = None if phase.answer is None else schema_of(phase.answer)
+        return fingerprint(
+            {"code": code_fingerprint(phase.module), "prompts": prompt_hashes(phase), "answer": schema}
+        )
 
     def _check(self) -> None:
+        if not self.phases:
+            raise DeclarationError(f"the graph {self.name} has no phases")
         seen: set[str] = set()
         for phase in self.phases:
             if phase.name in seen:
                 raise DeclarationError(f"the graph {self.name} lists {phase.name!r} twice")
+            self._check_settings(phase)
             main = self.main_input(phase)
             upstream = self.columns(main) if main is not None else {}
             for name in phase.reads:
@@ -201,13 +212,30 @@ class Graph:
                 owner, _, side = name.partition("/")
                 if owner not in seen or (side and side not in self.phase(owner).sides):
                     raise DeclarationError(f"also reads {name!r}, which no earlier phase makes", where=phase.module)
+                if phase.shape == "table" and (side or owner) not in phase.parameters():
+                    raise DeclarationError(f"also reads {name!r}, but has no parameter for it", where=phase.module)
             seen.add(phase.name)
+
+    def _check_settings(self, phase: Phase) -> None:
+        where = f"{self.name}.{phase.name}"
+        if phase.name in self.shared.model_fields:
+            raise DeclarationError(f"a shared setting has the name {phase.name!r} too", where=where)
+        for name in inherited_fields(phase.settings):
+            if name not in self.shared.model_fields:
+                raise DeclarationError(f"inherits the setting {name!r}, which nobody shares", where=where)
+        for name in ("model", "batch") if phase.batched else ("model",):
+            if phase.shape == "ask" and name not in phase.settings.model_fields:
+                raise DeclarationError(f"asks a model, and its settings have no {name!r}", where=where)
+        if phase.prompt is not None and not phase.prompt.is_file():
+            raise DeclarationError(f"its prompt {phase.prompt.name!r} is not there", where=where)
 
 
 def prompt_hashes(phase: Phase) -> dict[str, str]:
-    """SHA-256 of every prompt file of a phase: `<phase>*.md` beside its module and the one it declares."""
+    """SHA-256 of every prompt file of a phase: `<phase>.md` and `<phase>_*.md` beside its module, and the one it
+    declares."""
     folder = Path(inspect.getfile(phase.function)).parent
-    files = {*folder.glob(f"{phase.name}*.md"), *([phase.prompt] if phase.prompt else [])}
+    declared = [phase.prompt] if phase.prompt else []
+    files = {*folder.glob(f"{phase.name}.md"), *folder.glob(f"{phase.name}_*.md"), *declared}
     return {file.name: sha256(file.read_bytes()) for file in sorted(files)}
 
 

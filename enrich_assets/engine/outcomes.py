@@ -53,7 +53,11 @@ class Outcomes:
             self._dropped[index] = _dropped(row, found)
         elif self._phase.creates:
             if not isinstance(found, Created):
-                raise DeclarationError(f"must return Created or Drop, not {type(found).__name__}", where=self._phase.name)
+                kind = type(found).__name__
+                raise DeclarationError(f"must return Created or Drop, not {kind}", where=self._phase.name)
+            for created in found.rows:
+                self._check_created(created)
+            self._check_sides(found.side)
             self._created[index] = found
             if found.failure is not None:
                 self._failed[index] = _failed(row, found.failure)
@@ -78,13 +82,19 @@ class Outcomes:
     def take_selection(self, rows: Sequence[Row], selection: Selection) -> None:
         """Records what a table phase decided; raises DeclarationError unless every row has exactly one outcome."""
         by_id = {row["row_id"]: row for row in rows}
+        if len(by_id) != len(rows):
+            named = [str(row_id) for row_id, count in Counter(row["row_id"] for row in rows).items() if count > 1]
+            raise DeclarationError(f"gets two rows with one row_id: {sorted(named)[:3]}", where=self._phase.name)
+        if any("row_id" not in row for row in selection.kept):
+            raise DeclarationError("keeps a row without row_id", where=self._phase.name)
+        self._check_sides(selection.side)
         kept = [row["row_id"] for row in selection.kept]
         twice = [row_id for row_id, count in Counter(kept).items() if count > 1 or row_id in selection.dropped]
         lost = set(by_id) - set(kept) - set(selection.dropped)
         foreign = (set(kept) | set(selection.dropped)) - set(by_id)
         for problem, ids in (("has two outcomes for", twice), ("lost", lost), ("made up", foreign)):
             if ids:
-                raise DeclarationError(f"{problem} the rows {sorted(ids)[:3]}", where=self._phase.name)
+                raise DeclarationError(f"{problem} the rows {sorted(map(str, ids))[:3]}", where=self._phase.name)
         for row in selection.kept:
             added = {name: row.get(name) for name in self._phase.adds}
             self.keep(by_id[row["row_id"]], added)
@@ -94,7 +104,11 @@ class Outcomes:
             self._sides[name].extend(side)
 
     def drop_later(self, drops: Mapping[str, Drop]) -> None:
-        """Drops kept rows by what a look at all of them decided."""
+        """Drops kept rows by what a look at all of them decided; each must be one that is kept."""
+        unknown = set(drops) - {row["row_id"] for row in self._kept.values()}
+        if unknown:
+            named = sorted(unknown)[:3]
+            raise DeclarationError(f"select drops rows that it was not given: {named}", where=self._phase.name)
         for index, row in list(self._kept.items()):
             if row["row_id"] in drops:
                 self._dropped[index] = _dropped(row, drops[row["row_id"]])
@@ -146,6 +160,19 @@ class Outcomes:
             for name, side in self._created[index].side.items():
                 rows[name].extend(side)
         return {name: table_of([dict(r) for r in side], self._phase.sides[name]) for name, side in rows.items()}
+
+    def _check_created(self, created: Row) -> None:
+        row_id = created.get("row_id")
+        if not isinstance(row_id, str) or not row_id:
+            raise DeclarationError(f"created a row without row_id: {dict(created)!r:.120}", where=self._phase.name)
+        unknown = set(created) - set(self._phase.adds) - {"row_id"}
+        if unknown:
+            raise DeclarationError(f"created undeclared columns {sorted(unknown)}", where=self._phase.name)
+
+    def _check_sides(self, sides: Mapping[str, Sequence[Row]]) -> None:
+        unknown = set(sides) - set(self._phase.sides)
+        if unknown:
+            raise DeclarationError(f"fills undeclared side tables {sorted(unknown)}", where=self._phase.name)
 
     def _each_created(self) -> list[Row]:
         return [row for index in sorted(self._created) for row in self._created[index].rows]

@@ -51,9 +51,9 @@ def _judge(
         upstream = found[name]
         if isinstance(upstream, Envelope) and _used(envelope, name) != upstream.data_sha256:
             return "outdated", f"{name} changed since"
-    if phase is not graph.first and resolved is not None:
-        if envelope.settings_fingerprint != graph.settings_fingerprint(phase, resolved):
-            return "outdated", "its settings changed since"
+    decided = None if phase is graph.first or resolved is None else graph.settings_fingerprint(phase, resolved)
+    if decided is not None and envelope.settings_fingerprint != decided:
+        return "outdated", "its settings changed since"
     if envelope.code_fingerprint != graph.code_fingerprint(phase):
         return "outdated", "its code or prompts changed since"
     failures = envelope.blocking_failures()

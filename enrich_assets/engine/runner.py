@@ -23,7 +23,7 @@ from enrich_assets.core.errors import (
 )
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
-from enrich_assets.engine.calls import Backoff, Calls, Meter, current_row
+from enrich_assets.engine.calls import Backoff, Calls, Meter, Request, current_row
 from enrich_assets.engine.checks import run_checks
 from enrich_assets.engine.clients import Clients, ModelTransport, Prompt
 from enrich_assets.engine.columns import table_of
@@ -109,10 +109,16 @@ async def _run(job: Job) -> PhaseResult:
         reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes))
         try:
             if phase.shape == "ask":
-                await _run_ask(job, settings, asker, rows, outcomes)
+                try:
+                    await _run_ask(job, settings, asker, rows, outcomes)
+                finally:
+                    await calls.close()
             else:
                 async with job.open_clients(calls, asker) as clients:
-                    await _run_rows(job, settings, clients, rows, outcomes)
+                    try:
+                        await _run_rows(job, settings, clients, rows, outcomes)
+                    finally:
+                        await calls.close()
         except EndpointError as error:
             raise PhaseFailed(
                 f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}",
@@ -121,6 +127,7 @@ async def _run(job: Job) -> PhaseResult:
             ) from error
         finally:
             reporter.cancel()
+            await asyncio.gather(reporter, return_exceptions=True)
     counts = outcomes.counts()
     _refuse_too_many_failures(job, counts, outcomes)
     columns = job.graph.columns(phase)
@@ -154,7 +161,11 @@ async def _run(job: Job) -> PhaseResult:
 async def _report(job: Job, meter: Meter, outcomes: Outcomes) -> None:
     while True:
         await asyncio.sleep(1.0)
-        job.report(meter, outcomes.rows_in, outcomes.done)
+        try:
+            # In a thread: it writes to the ledger, and must not hold up the rows while another process does so too.
+            await asyncio.to_thread(job.report, meter, outcomes.rows_in, outcomes.done)
+        except StorageError:
+            continue  # a view for people; what matters is committed, or fails, elsewhere
 
 
 def _input_rows(job: Job) -> Sequence[Row]:
@@ -245,10 +256,14 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
             with _row_boundary(row, index, outcomes):
                 seen = _seen(phase, row)
                 outcomes.take(row, phase.function(row, phase.without_model(seen, settings), settings), index)
+            if index % 16 == 0:
+                await asyncio.sleep(0)  # lets the progress be reported, and a signal be heard
         _select(phase, settings, outcomes)
         return
     template = load_prompt(phase.prompt)
     size = int(settings.batch) if phase.batched else 1
+    # Rows of a batch that has to be asked one by one take their turns like any others.
+    room = asyncio.Semaphore(job.shared.concurrency)
 
     async def ask_alone(index: int, row: Row) -> None:
         current_row.set(str(row["row_id"]))
@@ -258,40 +273,54 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
 
         with _row_boundary(row, index, outcomes):
             decide = lambda found: phase.function(row, found, settings)  # noqa: E731
-            outcomes.take(row, await asker.ask_until(prompt, answer, decide, model=model), index)
+            async with room:
+                found = await asker.ask_until(prompt, answer, decide, model=model)
+            outcomes.take(row, found, index)
 
-    async def work(unit: list[tuple[int, Row]]) -> None:
+    async def work(unit: list[tuple[int, Row, Request | None]]) -> None:
+        requests = [request for _, _, request in unit if request is not None]
         if len(unit) > 1:
-            seen = [_seen(phase, row) for _, row in unit]
-            requests = [
-                asker.request(template.render(row=row, settings=settings), answer, model=model) for row in seen
-            ]
-            current_row.set(str(unit[0][1]["row_id"]))
+            row_ids = [str(row["row_id"]) for _, row, _ in unit]
+            current_row.set(row_ids[0])
+            together = template.render_batch(rows=[_seen(phase, row) for _, row, _ in unit], settings=settings)
             try:
-                together = template.render_batch(rows=seen, settings=settings)
-                await asker.ask_batch(together, requests, answer, model=model)
-            except (EndpointError, StorageError):
-                raise
-            except CallError:
-                pass  # each row is asked alone below, where its own failure is recorded
-        await asyncio.gather(*(ask_alone(index, row) for index, row in unit))
+                async with room:
+                    await asker.ask_batch(together, requests, answer, model=model, row_ids=row_ids)
+            except TransientError as error:
+                for index, row, _ in unit:
+                    with _row_boundary(row, index, outcomes):
+                        raise error
+                return
+            await gather_window(unit, lambda one: ask_alone(one[0], one[1]), concurrency=len(unit))
+        else:
+            index, row, _ = unit[0]
+            await ask_alone(index, row)
 
-    def units() -> Iterator[list[tuple[int, Row]]]:
-        waiting: list[tuple[int, Row]] = []
+    def units() -> Iterator[list[tuple[int, Row, Request | None]]]:
+        twins: list[tuple[int, Row, Request | None]] = []
+        waiting: list[tuple[int, Row, Request | None]] = []
+        asked: set[str] = set()
         for index, row in enumerate(rows):
+            request = None
             if size > 1:
-                request = asker.request(
-                    template.render(row=_seen(phase, row), settings=settings), answer, model=model
-                )
-                if not asker.is_known(request):
-                    waiting.append((index, row))
+                prompt = template.render(row=_seen(phase, row), settings=settings)
+                request = asker.request(prompt, answer, model=model)
+                # One whose twin travels already gets its answer from there.
+                if request.hash not in asked and not asker.is_known(request):
+                    asked.add(request.hash)
+                    waiting.append((index, row, request))
                     if len(waiting) == size:
                         yield waiting
                         waiting = []
                     continue
-            yield [(index, row)]
+                if request.hash in asked:
+                    twins.append((index, row, request))
+                    continue
+            yield [(index, row, request)]
         if waiting:
             yield waiting
+        for twin in twins:
+            yield [twin]
 
     await gather_window(units(), work, concurrency=job.shared.concurrency)
     _select(phase, settings, outcomes)
@@ -306,7 +335,7 @@ def _select(phase: Phase, settings: Any, outcomes: Outcomes) -> None:
         outcomes.drop_later(phase.select(outcomes.kept_rows(), settings))
 
 
-class _row_boundary:  # noqa: N801 — reads as a statement
+class _row_boundary:
     """Records what one row's work raised as that row's failure, and lets through what concerns every row."""
 
     def __init__(self, row: Row, index: int, outcomes: Outcomes) -> None:

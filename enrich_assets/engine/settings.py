@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from enrich_assets.core.settings import Settings
 
@@ -26,3 +26,11 @@ class EngineSettings(Settings):
     """Wait before the first retry in seconds; it doubles with each further one."""
     max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
     """A phase with a larger share of failed rows fails as a whole."""
+
+    @field_validator("as_of")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        # Without a zone it is meant in UTC, not in the zone of the machine that happens to read it.
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,50 +83,111 @@ def open_database(url: str) -> sa.Engine:
     """The database of a ledger, with its tables made where they are missing.
 
     SQLite runs in WAL mode with `synchronous=FULL`: a commit that returned survives a power cut. Raises StorageError
-    for a file that is damaged, foreign, of a newer version, or cannot be written.
+    for a file that is damaged, foreign, of a newer version, or cannot be written; such a file is not changed.
     """
     parsed = sa.make_url(url.replace("postgresql://", "postgresql+psycopg2://", 1))
+    where = parsed.render_as_string(hide_password=True)
+    if parsed.get_backend_name() == "sqlite":
+        where = parsed.database or ""
+        engine = _open_sqlite(parsed)
+    else:
+        engine = sa.create_engine(parsed, pool_pre_ping=True)
     try:
-        if parsed.get_backend_name() == "sqlite":
-            engine = _open_sqlite(parsed)
-        else:
-            engine = sa.create_engine(parsed, pool_pre_ping=True)
-        with engine.begin() as connection:
-            metadata.create_all(connection)
-            found = connection.execute(sa.select(schema_info.c.value).where(schema_info.c.name == "version")).scalar()
-            if found is None:
-                connection.execute(sa.insert(schema_info).values(name="version", value=str(SCHEMA_VERSION)))
-    except sa.exc.DatabaseError as error:
+        _prepare(engine, where)
+    except sa.exc.SQLAlchemyError as error:
+        engine.dispose()
         raise StorageError(
-            f"the ledger cannot be opened: {_first_line(error)}",
-            where=parsed.render_as_string(hide_password=True),
+            f"the ledger cannot be opened: {first_line(error)}.",
+            where=where,
             fix="Check that it is a ledger of enrich_assets, intact and writable; it was not changed.",
         ) from error
-    if found is not None and int(found) > SCHEMA_VERSION:
-        raise StorageError(
-            f"the ledger has version {found}, this program reads up to {SCHEMA_VERSION}",
-            where=parsed.render_as_string(hide_password=True),
-            fix="Upgrade enrich_assets.",
-        )
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
+
+
+def first_line(error: BaseException) -> str:
+    """What the database itself said, without the statement."""
+    return (str(getattr(error, "orig", error)).splitlines() or [type(error).__name__])[0].strip().rstrip(".")
+
+
+def _prepare(engine: sa.Engine, where: str) -> None:
+    with engine.connect() as connection:
+        version = _version(connection, where)
+    if version is None:
+        _create(engine, where)
+    elif version > SCHEMA_VERSION:
+        raise StorageError(
+            f"the ledger has version {version}, this program reads up to {SCHEMA_VERSION}.",
+            where=where,
+            fix="Upgrade enrich_assets, or name another ledger with ENRICH_LEDGER_URL; it was not changed.",
+        )
+    if engine.dialect.name == "sqlite":
+        _use_write_ahead_log(engine)
+
+
+def _version(connection: sa.Connection, where: str) -> int | None:
+    if not sa.inspect(connection).has_table(schema_info.name):
+        return None
+    found = connection.execute(sa.select(schema_info.c.value).where(schema_info.c.name == "version")).scalar()
+    if found is not None and not str(found).isdecimal():
+        raise StorageError(f"the ledger has the version {found!r:.40}, which is none.", where=where)
+    return None if found is None else int(found)
+
+
+def _create(engine: sa.Engine, where: str) -> None:
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            # One writer at a time from the first statement on: two that begin at once make the tables once.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            strangers = set(sa.inspect(connection).get_table_names()) - set(metadata.tables)
+            if strangers:
+                raise _foreign(where)
+            connection.exec_driver_sql(f"PRAGMA application_id={_APPLICATION_ID}")
+        else:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_APPLICATION_ID)))
+        metadata.create_all(connection)
+        if _version(connection, where) is None:
+            connection.execute(sa.insert(schema_info).values(name="version", value=str(SCHEMA_VERSION)))
+        connection.commit()
+
+
+def _use_write_ahead_log(engine: sa.Engine) -> None:
+    # A property of the file that is set once. While another process reads, the change is refused without waiting
+    # (https://www.sqlite.org/wal.html), so it is tried again for as long as a lock would be waited for.
+    for attempt in range(600):
+        try:
+            with engine.connect() as connection:
+                if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            return
+        except sa.exc.OperationalError:
+            if attempt == 599:
+                raise
+            time.sleep(0.05)
 
 
 def _open_sqlite(url: sa.URL) -> sa.Engine:
     path = Path(url.database or "")
-    if path.is_file() and path.stat().st_size and not _is_ours(path):
-        raise StorageError("is no ledger of enrich_assets", where=str(path), fix="Name another file; it was not changed.")
     try:
+        if path.is_dir():
+            raise StorageError("is a folder, where the ledger should be a file.", where=str(path), fix="Move it away.")
+        if path.is_file() and path.stat().st_size and not _is_ours(path):
+            raise _foreign(str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make the folder: {error.strerror}", where=str(path.parent)) from error
+        raise StorageError(
+            f"the ledger cannot be opened: {error.strerror or error}.",
+            where=str(error.filename or path),
+            fix="Give this user the right to read and write there, or set ENRICH_STORAGE to another folder.",
+        ) from error
     engine = sa.create_engine(url, connect_args={"timeout": 30.0, "check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         cursor.close()
 
     return engine
@@ -132,10 +196,20 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
 def _is_ours(path: Path) -> bool:
     with path.open("rb") as file:
         header = file.read(100)
-    if not header.startswith(b"SQLite format 3\x00"):
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\x00"):
         return False
-    return int.from_bytes(header[68:72], "big") in (0, _APPLICATION_ID)
+    mark = int.from_bytes(header[68:72], "big")
+    return mark == _APPLICATION_ID or (mark == 0 and _has_no_tables(path))
 
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", error)).splitlines()[0]
+def _has_no_tables(path: Path) -> bool:
+    # Read as it stands, without locks and without the files that WAL mode makes: it may be somebody else's.
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    except sqlite3.Error:
+        return False
+
+
+def _foreign(where: str) -> StorageError:
+    return StorageError("is no ledger of enrich_assets.", where=where, fix="Name another file; it was not changed.")
