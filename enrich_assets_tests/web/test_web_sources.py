@@ -46,7 +46,7 @@ def test_rss_gives_its_entries():
     assert second.full_text == LONG and second.published_at is None
 
 
-@pytest.mark.parametrize("date", ["Mon, 01 Jan 0001 00:00:00 +0000", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
 def test_a_date_that_a_program_wrote_for_none_is_none(date):
     item = f"<item><title>A</title><link>/a</link><pubDate>{date}</pubDate></item>"
     assert listed(f'<rss version="2.0"><channel>{item}</channel></rss>')[0].published_at is None
