@@ -31,6 +31,10 @@ class Asker:
         self._attempts = attempts
         self._parameters: dict[str, dict[str, Any]] = {}
 
+    def uses(self, model: str) -> None:
+        """Notes that a model works for this phase, the embedded one too."""
+        self._calls.meter.models.add(model)
+
     async def ask(self, prompt: Prompt, answer: type[A], *, model: str) -> A:
         """The validated answer to one prompt; raises CallError."""
 

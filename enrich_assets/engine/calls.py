@@ -27,6 +27,7 @@ T = TypeVar("T")
 _GIVEN_UP_IN_A_ROW = 10
 """Requests to one endpoint that may be given up with no success between them; then the endpoint counts as down."""
 _MALFORMED = "malformed/"
+NOTHING_ANSWERED = "transient/"
 
 current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
 
@@ -66,12 +67,14 @@ class Stored:
     """An answer in the ledger.
 
     `final` carries the message where there was none to use: an error that asking the same again cannot mend, or, with
-    a `final_kind` that begins with `malformed/`, an answer that was cut off or empty.
+    a `final_kind` that begins with `malformed/`, an answer that was cut off or empty, with `transient/` a page that
+    could not be had in the run `run_id`.
     """
 
     reply: Reply
     final: str | None = None
     final_kind: str = ""
+    run_id: str = ""
 
 
 class AnswerStore(Protocol):
@@ -157,7 +160,10 @@ class Calls:
     def known(self, request: Request) -> Stored | None:
         """The answer that the ledger already holds for the request, if it is fresh enough."""
         not_before = None if request.max_age is None else self.fresh_from - request.max_age
-        return self._answers.find_answer(request.hash, not_before=not_before)
+        stored = self._answers.find_answer(request.hash, not_before=not_before)
+        if stored is not None and stored.final_kind.startswith(NOTHING_ANSWERED) and stored.run_id == self.run_id:
+            return None  # a run that is like this one repeats that the site was down; this one looks again
+        return stored
 
     async def make(self, request: Request, send: Callable[[], Awaitable[Reply]], *, endpoint: str = "") -> Reply:
         """The reply to a request: from the ledger, from an equal request in flight, or sent now.
@@ -244,6 +250,10 @@ class Calls:
             raise  # settings decide it, not the site: never remembered
         except (FinalError, MalformedAnswer) as error:
             await self._keep(request, _remembered(error))
+            raise
+        except TransientError as error:
+            if request.kind == "page":
+                await self._keep(request, _remembered(error))
             raise
         self._add(reply)
         await self._keep(request, Stored(reply))
@@ -344,6 +354,10 @@ class Calls:
 def _replayed(stored: Stored) -> Reply:
     if stored.final is None:
         return stored.reply
+    if stored.final_kind.startswith(NOTHING_ANSWERED):
+        down = TransientError(stored.final)
+        down.kind = stored.final_kind.removeprefix(NOTHING_ANSWERED)
+        raise down
     kind, malformed = stored.final_kind.removeprefix(_MALFORMED), stored.final_kind.startswith(_MALFORMED)
     error = MalformedAnswer(stored.final) if malformed else FinalError(stored.final)
     error.kind = kind or error.kind
@@ -352,6 +366,8 @@ def _replayed(stored: Stored) -> Reply:
 
 def _remembered(error: CallError) -> Stored:
     spent = Reply({}, tokens_in=error.tokens_in, tokens_out=error.tokens_out, cost=error.cost)
+    if isinstance(error, TransientError):
+        return Stored(spent, final=str(error), final_kind=f"{NOTHING_ANSWERED}{error.kind}")
     if isinstance(error, MalformedAnswer):
         # Only what was wrong: it goes into the next prompt, which has to be the same one on every repetition.
         return Stored(spent, final=error.what, final_kind=f"{_MALFORMED}{error.kind}")

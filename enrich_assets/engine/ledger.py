@@ -26,7 +26,7 @@ from enrich_assets.core.errors import RunIdError, StorageError, UnknownRun
 from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.core.run_id import run_id_at, valid_run_id
 from enrich_assets.engine import tables
-from enrich_assets.engine.calls import Reply, Request, Stored
+from enrich_assets.engine.calls import NOTHING_ANSWERED, Reply, Request, Stored
 
 
 def utc_now() -> datetime:
@@ -91,13 +91,13 @@ class Ledger:
     # Answers
 
     def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None:
-        """The earliest answer to a request that was made at or after `not_before`."""
+        """The earliest answer to a request at or after `not_before`; that nothing answered counts only where nothing did."""
         values = {"request_hash": request_hash, "not_before": "" if not_before is None else _text(not_before)}
         rows = self._read(_FIND_ANSWER, values)
         if not rows:
             return None
         row: Any = rows[0]
-        content, made_at, final, final_kind, tokens_in, tokens_out, cost, seconds = row
+        content, made_at, final, final_kind, tokens_in, tokens_out, cost, seconds, run_id = row
         try:
             found = json.loads(zlib.decompress(content))
         except (zlib.error, ValueError) as error:
@@ -115,7 +115,7 @@ class Ledger:
             made_at=datetime.fromisoformat(made_at),
             reused=True,
         )
-        return Stored(reply, final=final, final_kind=final_kind or "")
+        return Stored(reply, final=final, final_kind=final_kind or "", run_id=run_id)
 
     async def keep_answer(self, request: Request, stored: Stored, *, run_id: str, phase: str, row_id: str) -> None:
         """Commits an answer; returns when it is durable."""
@@ -293,6 +293,7 @@ class Ledger:
             raise _not_committed(error, self._where) from error
 
 
+_NOTHING_ANSWERED = sa.case((tables.answers.c.final_kind.like(f"{NOTHING_ANSWERED}%"), 1), else_=0)
 _FIND_ANSWER = (
     sa.select(
         tables.answers.c.content,
@@ -303,12 +304,13 @@ _FIND_ANSWER = (
         tables.answers.c.tokens_out,
         tables.answers.c.cost,
         tables.answers.c.seconds,
+        tables.answers.c.run_id,
     )
     .where(
         tables.answers.c.request_hash == sa.bindparam("request_hash"),
         tables.answers.c.made_at >= sa.bindparam("not_before"),
     )
-    .order_by(tables.answers.c.made_at, tables.answers.c.id)
+    .order_by(_NOTHING_ANSWERED, tables.answers.c.made_at, tables.answers.c.id)
     .limit(1)
 )
 

@@ -251,6 +251,7 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
     phase = job.phase
     assert phase.answer is not None and phase.prompt is not None and phase.without_model is not None
     answer, model = phase.answer, str(settings.model)
+    asker.uses(model)
     if model == EMBEDDED_MODEL:
         for index, row in enumerate(rows):
             with _row_boundary(row, index, outcomes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -173,8 +174,7 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     try:
         if path.is_dir():
             raise StorageError("is a folder, where the ledger should be a file.", where=str(path), fix="Move it away.")
-        if path.is_file() and path.stat().st_size and not _is_ours(path):
-            raise _foreign(str(path))
+        _refuse_foreign(path)
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
@@ -191,6 +191,22 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
         cursor.close()
 
     return engine
+
+
+_known: set[Path] = set()
+_checking = threading.Lock()
+
+
+def _refuse_foreign(path: Path) -> None:
+    # Once a process, before its first connection: POSIX drops all locks that a process holds on a file as soon as it
+    # closes any descriptor of it, and without its locks another process takes the log away from under it
+    # (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    with _checking:
+        if path.absolute() in _known:
+            return
+        if path.is_file() and path.stat().st_size and not _is_ours(path):
+            raise _foreign(str(path))
+        _known.add(path.absolute())
 
 
 def _is_ours(path: Path) -> bool:

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from enrich_assets.core.errors import RunIdError, StorageError, UnknownRun
-from enrich_assets.engine.calls import Reply, Request, Stored
+from enrich_assets.core.errors import RunIdError, StorageError, TransientError, UnknownRun
+from enrich_assets.engine.calls import Backoff, Calls, Reply, Request, Stored
 from enrich_assets.engine.ledger import Ledger, ledger_url
 from enrich_assets_tests.engine_kit import MOMENT
 
@@ -336,3 +336,34 @@ def test_remote_storage_needs_a_ledger_by_name(monkeypatch: pytest.MonkeyPatch) 
         ledger_url("s3://bucket/x")
     monkeypatch.setenv("ENRICH_LEDGER_URL", "postgresql://x/y")
     assert ledger_url("s3://bucket/x") == "postgresql://x/y"
+
+
+def test_a_page_that_could_not_be_had_is_repeated_by_a_run_like_this_one_and_asked_again_by_this_one(
+    tmp_path: Path,
+) -> None:
+    request = Request("page", {"url": "http://down.example/"}, max_age=timedelta(0))
+    sent: list[str] = []
+
+    def calls_of(ledger: Ledger, run_id: str) -> Calls:
+        return Calls(ledger, run_id=run_id, phase="scraped", fresh_from=MOMENT, backoff=Backoff(attempts=1))
+
+    async def ask(calls: Calls, error: TransientError | None) -> str:
+        async def send() -> Reply:
+            sent.append(calls.run_id)
+            if error is not None:
+                raise error
+            return Reply({"page": "here"})
+
+        try:
+            return str((await calls.make(request, send)).content)
+        except TransientError as found:
+            return found.what
+
+    down = TransientError("503 Service Unavailable")
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        assert asyncio.run(ask(calls_of(ledger, "first"), down)) == down.what
+        assert asyncio.run(ask(calls_of(ledger, "like-first"), None)) == down.what
+        assert sent == ["first"]
+        assert asyncio.run(ask(calls_of(ledger, "first"), None)) == "{'page': 'here'}"
+        assert asyncio.run(ask(calls_of(ledger, "like-first"), None)) == "{'page': 'here'}"
+    assert sent == ["first", "first"]
