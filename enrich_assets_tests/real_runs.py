@@ -44,12 +44,14 @@ _CATEGORIES = {
 }
 
 
-def settings_for(site: RealSite, server: ModelServer | None = None, **further: Any) -> dict[str, Any]:
+def settings_for(
+    site: RealSite, server: ModelServer | None = None, *, path: str = "direct", **further: Any
+) -> dict[str, Any]:
     """Settings of a run over the site: a general newspaper's subjects, English, no article too old.
 
-    With a server its model is asked, else `extractive`.
+    With a server its model is asked, through litellm or directly (`path`), else `extractive`.
     """
-    model = {} if server is None else {"model": "test", "models": {"test": _endpoint(server)}}
+    model = {} if server is None else {"model": "test", "models": {"test": _endpoint(server, path)}}
     return {
         "title": "Real pages",
         "as_of": "2024-01-15T09:00:00Z",
@@ -69,13 +71,14 @@ def settings_for(site: RealSite, server: ModelServer | None = None, **further: A
     }
 
 
-def _endpoint(server: ModelServer) -> dict[str, Any]:
+def _endpoint(server: ModelServer, path: str) -> dict[str, Any]:
     return {
         "model": "openai/test-model",
         "base_url": server.base_url,
         "api_key": {"env": KEY},
         "usd_per_million_input": USD_IN,
         "usd_per_million_output": USD_OUT,
+        "path": path,
     }
 
 
