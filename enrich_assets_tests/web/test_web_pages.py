@@ -167,7 +167,7 @@ def test_what_settings_forbid_and_what_may_pass_is_not_remembered(tmp_path):
                 with pytest.raises(kind):
                     await pages.get(url)
         # That a site was down is kept for runs like this one; it is no answer for this run.
-        assert [stored.final_kind for kept in answers.kept.values() for stored in kept] == ["transient/http_503"]
+        assert [stored.final_kind for kept in answers.kept.values() for _, stored in kept] == ["transient/http_503"]
         async with reading(site, answers, UPath(tmp_path)) as pages:
             assert len((await pages.get("http://site.example/large")).body) == 99
 
