@@ -38,21 +38,24 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.cpu_seconds = 0.0
         self._going_on: dict[str, int] = {}
-        self._since: dict[str, float] = {}
+        self._since: dict[str, tuple[float, float]] = {}
 
     @contextmanager
     def call(self, phase: str) -> Iterator[None]:
         """Counts the time until it is left, once for all calls of the phase that overlap."""
         if not self._going_on.get(phase):
-            self._since[phase] = time.perf_counter()
+            self._since[phase] = time.perf_counter(), time.process_time()
         self._going_on[phase] = self._going_on.get(phase, 0) + 1
         try:
             yield
         finally:
             self._going_on[phase] -= 1
             if not self._going_on[phase]:
-                self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - self._since[phase]
+                wall, cpu = self._since[phase]
+                self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - wall
+                self.cpu_seconds += time.process_time() - cpu
 
     def watched(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function` with its calls timed."""
@@ -98,9 +101,9 @@ def measure_once() -> dict[str, Any]:
     store, instance = Store.from_environment(), open_instance()
     with Ledger.for_storage(str(store.root)) as ledger:
         run_id = begin_run(graph, store=store, ledger=ledger, instance=instance, preset="demo")
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     launched = execute(graph, run_id, graph.phases, instance=instance)
-    wall = time.perf_counter() - begun
+    wall, cpu = time.perf_counter() - begun, time.process_time() - cpu_begun
     if not launched.succeeded:
         raise SystemExit(f"the demo run failed in {launched.failed_phase}: {launched.failure}")
     envelopes = {name: store.envelope(graph.name, run_id, name) for name in graph.names}
@@ -108,6 +111,7 @@ def measure_once() -> dict[str, Any]:
         "wall_seconds": wall,
         "functions_seconds": sum(watch.seconds.values()),
         "overhead_seconds": wall - sum(watch.seconds.values()),
+        "overhead_cpu_seconds": cpu - watch.cpu_seconds,
         "overhead_by_envelopes_seconds": wall - sum(e.duration_seconds for e in envelopes.values()),
         "phases": {
             name: {
@@ -165,10 +169,12 @@ def main() -> None:
         )
     overheads = [float(one["overhead_seconds"]) for one in found]
     print(f"\nwall {middle['wall_seconds']:.2f} s, inside functions {middle['functions_seconds']:.2f} s")
+    verdict = "met" if median(overheads) <= LIMIT_SECONDS else "missed"
     print(
         f"around the functions: {median(overheads):.2f} s (median of {len(found)}: {overheads[0]:.2f} to "
-        f"{overheads[-1]:.2f}), at most {LIMIT_SECONDS:g} s wanted: {'met' if median(overheads) <= LIMIT_SECONDS else 'missed'}"
+        f"{overheads[-1]:.2f}), at most {LIMIT_SECONDS:g} s wanted: {verdict}"
     )
+    print(f"of that {middle['overhead_cpu_seconds']:.2f} s processor time; the rest is waiting, also for others")
     print(f"around run_phase, as the envelopes count it: {middle['overhead_by_envelopes_seconds']:.2f} s")
     RESULTS.parent.mkdir(exist_ok=True)
     written = {"limit_seconds": LIMIT_SECONDS, "median_overhead_seconds": median(overheads), "runs": found}

@@ -18,7 +18,6 @@ from enrich_assets.defs.partitions import runs_of
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB, resources
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.phase import Phase
-from enrich_assets.engine.runner import Input
 from enrich_assets.graphs.catalog import GRAPHS
 
 OWNERS = ("team:enrich",)

@@ -85,6 +85,9 @@ def preview(table: pa.Table) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = f"{value:.2f}" if isinstance(value, float) else f"{value:%Y-%m-%d}" if hasattr(value, "strftime") else str(value)
+    if isinstance(value, float):
+        text = f"{value:.2f}"
+    else:
+        text = f"{value:%Y-%m-%d}" if hasattr(value, "strftime") else str(value)
     text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
     return text if len(text) <= _PREVIEW_CELL else text[: _PREVIEW_CELL - 1] + "…"

@@ -86,21 +86,22 @@ def test_all_keys_are_prefixed_and_their_executor_stays(foreign: Any) -> None:
     assert foreign.resolve_job_def("theirs_intelligence").executor_def is dg.in_process_executor
 
 
-def test_each_asset_uses_its_own_io_manager(foreign: Any, folder: Path, room: Room) -> None:
-    run_id = room.begin(preset="demo")
-    chosen = [dg.AssetKey(["theirs", name]) for name in ("initialized", "scraped", "tier1")]
+def test_each_asset_uses_its_own_io_manager(foreign: Any, folder: Path, demo_copy: Room) -> None:
+    before = demo_copy.envelope("tier1")
     result = foreign.resolve_job_def("theirs_intelligence").execute_in_process(
-        instance=room.instance, partition_key=run_id, asset_selection=chosen, run_config=QUIET
-    )
+        instance=demo_copy.instance, partition_key=demo_copy.run_id,
+        asset_selection=[dg.AssetKey(["theirs", "tier1"])], run_config=QUIET,
+    )  # fmt: skip
     own = dg.materialize(
         [foreign.get_assets_def("words"), foreign.get_assets_def("sentence")],
-        instance=room.instance, resources={"io_manager": foreign.resources["io_manager"]}, run_config=QUIET,
-    )
+        instance=demo_copy.instance, resources={"io_manager": foreign.resources["io_manager"]}, run_config=QUIET,
+    )  # fmt: skip
+    after = demo_copy.envelope("tier1")
 
     assert result.success and own.success
-    assert room.envelope("tier1", run_id).counts.rows_out == 58
-    latest = room.instance.get_latest_materialization_event(dg.AssetKey(["theirs", "tier1"]))
-    assert latest is not None
+    assert after.artifact_id != before.artifact_id
+    assert (after.data_sha256, after.counts.rows_out) == (before.data_sha256, 58)
+    assert demo_copy.instance.get_latest_materialization_event(dg.AssetKey(["theirs", "tier1"])) is not None
     assert sorted(path.name for path in folder.glob("*.json")) == ["sentence.json", "words.json"]
     assert json.loads((folder / "sentence.json").read_text(encoding="utf-8")) == "their own"
 
@@ -128,9 +129,8 @@ def test_a_store_at_another_place_moves_the_io_managers_along(room: Room, tmp_pa
 
     elsewhere = tmp_path / "elsewhere"
     ours = build_definitions()
-    moved = dg.Definitions(
-        assets=ours.assets, jobs=ours.jobs, resources={**(ours.resources or {}), STORE: StoreResource(storage=str(elsewhere))}
-    )
+    resources = {**(ours.resources or {}), STORE: StoreResource(storage=str(elsewhere))}
+    moved = dg.Definitions(assets=ours.assets, jobs=ours.jobs, resources=resources)
     run_id = room.begin(preset="demo")
     result = moved.resolve_job_def("intelligence").execute_in_process(
         instance=room.instance, partition_key=run_id, asset_selection=[dg.AssetKey("initialized")], run_config=QUIET
