@@ -5,21 +5,25 @@ Belongs here: which phases a command executes, and how. Beginning a run belongs 
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import ArtifactError
 from enrich_assets.defs.build import asset_key, build_definitions, job_name
 from enrich_assets.defs.partitions import add_run
+from enrich_assets.defs.standing import where_it_stands as where_it_stands
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.phase import Phase
-from enrich_assets.engine.resume import Standing, standings
-from enrich_assets.store.store import Store
 
+PROCESS_TAG = "enrich/process"
+"""Tag of a launch: host and process that execute it, so that a launch whose process died can be closed."""
+
+_PARTITION_TAG = "dagster/partition"
+_OPEN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -34,34 +38,73 @@ class Launched:
     failure: str = ""
 
 
-def where_it_stands(graph: Graph, run_id: str, store: Store) -> list[Standing]:
-    """The standing of each phase of a run, every artifact verified."""
-    found: dict[str, Envelope | ArtifactError] = {}
-    resolved: Any = None
-    for phase in graph.phases:
-        try:
-            found[phase.name] = store.verify(graph.name, run_id, phase.name)
-        except ArtifactError as error:
-            found[phase.name] = error
-    if isinstance(found[graph.first.name], Envelope):
-        resolved = (store.load(graph.name, run_id, graph.first.name).document or {}).get("settings")
-    return standings(graph, found, resolved)
-
-
 def execute(graph: Graph, run_id: str, phases: Sequence[Phase], *, instance: dg.DagsterInstance) -> Launched:
-    """Executes the given phases of a run in this process, in order; the first failure ends it."""
+    """Executes the given phases of a run in this process, in order; the first failure ends it.
+
+    Raises KeyboardInterrupt when it is interrupted; the launch is closed then, and the run can be resumed.
+    """
     definitions = build_definitions(graphs=[graph])
     add_run(instance, graph, run_id)
     job = definitions.resolve_job_def(job_name(graph))
-    result = job.execute_in_process(
-        instance=instance,
-        partition_key=run_id,
-        asset_selection=[asset_key(graph, phase) for phase in phases],
-        run_config=_QUIET,
-        raise_on_error=False,
-    )
+    try:
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=run_id,
+            asset_selection=[asset_key(graph, phase) for phase in phases],
+            run_config=_QUIET,
+            raise_on_error=False,
+            tags={PROCESS_TAG: _process(os.getpid())},
+        )
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        close_dead_launches(instance, run_id, ended=os.getpid())
+        raise KeyboardInterrupt from None
+    if not result.success and _was_interrupted(result):
+        raise KeyboardInterrupt
     phase, failure = ("", "") if result.success else _first_failure(result, graph)
     return Launched(run_id, result.run_id, result.success, phase, failure)
+
+
+def close_dead_launches(instance: dg.DagsterInstance, run_id: str | None = None, *, ended: int = 0) -> list[str]:
+    """Reports launches as failed whose process on this host is gone, or is the process `ended`; gives their IDs.
+
+    Dagster itself leaves such a launch STARTED for ever: its run monitoring does not see what ran in process.
+    """
+    closed = []
+    tags = {} if run_id is None else {_PARTITION_TAG: run_id}
+    for launch in instance.get_runs(filters=dg.RunsFilter(statuses=_OPEN, tags=tags)):
+        host, _, number = launch.tags.get(PROCESS_TAG, "").rpartition(":")
+        if host != platform.node() or not number.isdigit():
+            continue
+        if int(number) == ended or not _is_alive(int(number)):
+            instance.report_run_failed(launch, "The process that executed this launch ended before it was done.")
+            closed.append(launch.run_id)
+    return closed
+
+
+def _process(number: int) -> str:
+    return f"{platform.node()}:{number}"
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _was_interrupted(result: Any) -> bool:
+    # Without raise_on_error an interrupt within a step comes back as that step's failure.
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            error = event.event_specific_data.error
+            while error is not None:
+                if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+                    return True
+                error = error.cause
+    return False
 
 
 def _first_failure(result: Any, graph: Graph) -> tuple[str, str]:
@@ -72,9 +115,26 @@ def _first_failure(result: Any, graph: Graph) -> tuple[str, str]:
         data = event.event_specific_data
         if data.user_failure_data is not None and data.user_failure_data.description:
             return phase, str(data.user_failure_data.description)
+        blocked = _failed_checks(result, event.step_key)
+        if blocked:
+            return phase, blocked
         error = data.error
         while error is not None and error.cause is not None:
             error = error.cause
         message = str(error.message).strip() if error is not None else "unknown"
         return phase, message.splitlines()[0].removeprefix(f"{getattr(error, 'cls_name', '')}: ")
+    for event in result.all_events:
+        error = getattr(event.event_specific_data, "error", None)
+        if error is not None:
+            while error.cause is not None:
+                error = error.cause
+            return "", str(error.message).strip().splitlines()[0]
     return "", "the launch ended without saying why"
+
+
+def _failed_checks(result: Any, step_key: str) -> str:
+    found = [e.event_specific_data for e in result.all_events
+             if e.event_type_value == "ASSET_CHECK_EVALUATION" and e.step_key == step_key]
+    failed = [e for e in found if e.blocking and not e.passed]
+    told = "; ".join(f"{e.check_name}: {e.description or 'failed'}" for e in failed)
+    return f"a blocking check failed, so nothing may be built on it: {told}" if told else ""

@@ -21,15 +21,19 @@ def preset_names(graph: str) -> list[str]:
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
-def load_preset(graph: str, name: str) -> dict[str, Any]:
-    """The settings of a preset; raises SettingsError with the near misses."""
+def preset_text(graph: str, name: str) -> str:
+    """The YAML of a preset as it was written; raises SettingsError with the near misses."""
     known = preset_names(graph)
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else ""
         raise SettingsError(f"there is no preset {name!r:.80}.", fix=f"{hint} Presets: {', '.join(known)}.".strip())
-    text = (files("enrich_assets.graphs") / graph / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return _mapping(text, f"preset {name}")
+    return (files("enrich_assets.graphs") / graph / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_preset(graph: str, name: str) -> dict[str, Any]:
+    """The settings of a preset; raises SettingsError with the near misses."""
+    return _mapping(preset_text(graph, name), f"preset {name}")
 
 
 def load_settings_file(path: Path) -> dict[str, Any]:

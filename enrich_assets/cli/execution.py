@@ -1,0 +1,123 @@
+"""Executing phases of a run and saying how it ended. Which phases, and of which run, the commands decide.
+
+This module imports dagster; commands import it when they execute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import typer
+
+from enrich_assets.cli.following import followed
+from enrich_assets.cli.output import clean, console, counted, money, say
+from enrich_assets.cli.place import Place
+from enrich_assets.cli.progress import progress_table, run_progress
+from enrich_assets.core.errors import UserError
+from enrich_assets.defs.launch import Launched, close_dead_launches, execute
+from enrich_assets.defs.runs import check_models, registration_of
+from enrich_assets.defs.standing import where_it_stands
+from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.ledger import utc_now
+from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.resume import Standing, first_open
+
+_UNUSABLE = ("missing", "damaged", "blocked")
+
+
+def check_ready(
+    place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]
+) -> None:
+    """Raises UserError when a phase that these are made from cannot be used, or a model lacks its key."""
+    executed = {phase.name for phase in phases}
+    needed = {name for phase in phases for name in graph.inputs(phase)} - executed
+    unusable = [one for one in standings if one.phase.name in needed and one.state in _UNUSABLE]
+    if unusable:
+        first = unusable[0]
+        raise UserError(
+            f"{phases[0].name} cannot run: {first.phase.name} before it is {first.state} ({clean(first.why)}).",
+            where=f"run {run_id}",
+            fix=f"Run that one first: enrich run {run_id} --from {first.phase.name}, or enrich resume {run_id}.",
+        )
+    check_models(graph, registration_of(graph, run_id, place.store, place.ledger, say)["settings"])
+
+
+def execute_and_tell(
+    place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], instance: dg.DagsterInstance
+) -> None:
+    """Executes the phases with visible progress and says how it ended; raises typer.Exit(1) when it failed."""
+    close_dead_launches(instance, run_id)
+    storage = str(place.store.root)
+    try:
+        with followed(graph, run_id, phases, storage=storage):
+            launched = execute(graph, run_id, phases, instance=instance)
+    except KeyboardInterrupt:
+        _close_view(place, graph, run_id)
+        say("")
+        say(f"Stopped. Finished phases and committed answers are kept. Go on with: enrich resume {run_id}")
+        raise
+    standings = where_it_stands(graph, run_id, place.store)
+    _mark_outdated(place, run_id, standings)
+    if not launched.succeeded:
+        _tell_failure(launched, standings)
+        raise typer.Exit(1)
+    if all(one.state in ("done", "waiting") for one in standings):
+        place.store.mark_latest(graph.name, run_id)
+    _tell_end(place, graph, run_id, phases, standings)
+
+
+def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
+    """The files of a run's report, the page first."""
+    files = place.store.envelope(graph.name, run_id, graph.last.name).files
+    found = sorted((name for name in files if name.startswith("reports/")), key=lambda name: ("html" not in name, name))
+    return [f"{place.store.root}/{graph.name}/{run_id}/{name}" for name in found]
+
+
+def _tell_end(
+    place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]
+) -> None:
+    out = console()
+    progress = run_progress(run_id, graph.names, place.ledger.phases(run_id), now=utc_now())
+    if not out.is_terminal:  # a terminal has the table already, live
+        out.print()
+        out.print(progress_table(progress))
+    out.print()
+    out.print(f"run {run_id}, cost {money(progress.cost)}", markup=False)
+    if graph.last in phases:
+        for kind, path in zip(("report", *[""] * 9), report_paths(place, graph, run_id), strict=False):
+            out.print(f"{kind:<7} {path}", markup=False, soft_wrap=True)
+    left = first_open(list(standings))
+    if left is None:
+        out.print(f"next    enrich show {run_id}", markup=False)
+    else:
+        out.print(f"next    enrich resume {run_id}   ({left.phase.name} is {left.state}: {clean(left.why)})",
+                  markup=False, soft_wrap=True)
+
+
+def _tell_failure(launched: Launched, standings: Sequence[Standing]) -> None:
+    name, sentence = launched.failed_phase, launched.failure
+    blocked = next((one for one in standings if one.state == "blocked"), None)
+    if blocked is not None and not name:
+        name, sentence = blocked.phase.name, f"a blocking check failed: {blocked.why}"
+    kept = [one.phase.name for one in standings if one.state in ("done", "waiting")]
+    say("")
+    say(f"✗ {name or 'the launch'} failed")
+    for line in sentence.splitlines() or [sentence]:
+        say(f"  {line}")
+    say(f"  kept: {counted(len(kept), 'finished phase')} ({', '.join(kept) or 'none'}) and every committed answer")
+    say(f"  go on with: enrich resume {launched.run_id}")
+
+
+def _mark_outdated(place: Place, run_id: str, standings: Sequence[Standing]) -> None:
+    for one in standings:
+        if one.state == "outdated":
+            place.ledger.phase_progress(run_id, one.phase.name, status="outdated")
+
+
+def _close_view(place: Place, graph: Graph, run_id: str) -> None:
+    recorded: list[dict[str, Any]] = place.ledger.phases(run_id)
+    for row in recorded:
+        if row["status"] == "running":
+            place.ledger.phase_ended(run_id, str(row["phase"]), "stopped", message="interrupted")

@@ -1,0 +1,100 @@
+"""How everything is written: consoles, numbers, errors. What is written belongs to the command's own module.
+
+rich is imported where something is written, so that a command's help needs none of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from enrich_assets.core.errors import EnrichError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+DASH = "–"
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """A console on `file`, by default standard output, without colouring of what looks like a number."""
+    from rich.console import Console
+
+    return Console(file=file, highlight=False)
+
+
+def say(text: str) -> None:
+    """One note for people on standard error; standard output stays what was asked for."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def write_json(value: Any) -> None:
+    """`value` as indented JSON on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain, allow_nan=False) + "\n")
+
+
+def write_error(error: EnrichError) -> None:
+    """An error as one block: what, where, fix."""
+    lines = [f"Error: {clean(error.what)}"]
+    if error.where:
+        lines.append(f"  where: {clean(error.where)}")
+    if error.fix:
+        lines.append(f"  fix:   {clean(error.fix)}")
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def plain_table(*headings: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without lines; columns named in `right` are set to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return table
+
+
+def clean(text: object) -> str:
+    """Text for a terminal: what is not printable (control characters, escape sequences) becomes a space."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))
+
+
+def number(value: int | None) -> str:
+    """A count with thousands separated; a dash where it is not known."""
+    return DASH if value is None else f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as 0.8 s, 74 s, 12 min or 3.2 h."""
+    if seconds is None:
+        return DASH
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def money(cost: float | None) -> str:
+    """USD; a price that is unknown is said to be unknown."""
+    if cost is None:
+        return "unknown"
+    if cost == 0:
+        return "$0"
+    return f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}"
+
+
+def total_cost(costs: list[float | None]) -> float | None:
+    """The sum; None when a part is unknown."""
+    return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

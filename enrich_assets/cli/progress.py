@@ -1,0 +1,190 @@
+"""A run as the ledger alone shows it: one line a phase. Read by `enrich watch`, `enrich runs` and running commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from enrich_assets.cli.output import DASH, clean, duration, money, number, plain_table, total_cost
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_NUMBERS = ("rows_in", "rows_done", "rows_out", "dropped", "failed", "calls", "reused", "cost")
+_MARKS = {"complete": "✓", "running": "▸", "blocked": "✗", "failed": "✗", "stopped": "✗"}
+_STYLES = {"✓": "green", "▸": "yellow", "✗": "red", "·": "dim"}
+_QUIET_SECONDS = 15.0
+"""The longest pause between two phases of a launch."""
+SILENT_SECONDS = 60.0
+"""A phase that works says so about once a second; after this long without a sign, people are told."""
+
+
+@dataclass(frozen=True)
+class PhaseProgress:
+    """One phase as the ledger shows it; `status` is empty for a phase that nobody started."""
+
+    number: int
+    name: str
+    status: str = ""
+    rows_in: int | None = None
+    rows_done: int | None = None
+    rows_out: int | None = None
+    dropped: int | None = None
+    failed: int | None = None
+    calls: int | None = None
+    reused: int | None = None
+    cost: float | None = 0.0
+    seconds: float | None = None
+    silent_seconds: float = 0.0
+    ended_before_seconds: float | None = None
+    message: str = ""
+
+    @property
+    def mark(self) -> str:
+        """✓ done, ▸ working, · waiting, ✗ failed, blocked or stopped."""
+        return _MARKS.get(self.status, "·")
+
+    @property
+    def rows(self) -> str:
+        """Rows in → out; of a working phase the rows done so far."""
+        if self.status == "running":
+            return f"{number(self.rows_done)} of {number(self.rows_in)}" if self.rows_in else "working"
+        if not self.status or self.status == "outdated":
+            return self.status or "waiting"
+        return f"{number(self.rows_in)} → {number(self.rows_out)}" if self.rows_out is not None else self.status
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A run with all phases of its graph."""
+
+    run_id: str
+    phases: tuple[PhaseProgress, ...]
+
+    @property
+    def state(self) -> str:
+        """prepared, running, complete, or what the phase that ended it says: failed, blocked, stopped, unfinished."""
+        statuses = [phase.status for phase in self.phases]
+        for state in ("running", "failed", "blocked", "stopped"):
+            if state in statuses:
+                return state
+        if not any(statuses):
+            return "prepared"
+        if all(status == "complete" for status in statuses):
+            return "complete"
+        last = min((p.ended_before_seconds for p in self.phases if p.ended_before_seconds is not None), default=None)
+        return "running" if last is not None and last < _QUIET_SECONDS else "unfinished"
+
+    @property
+    def cost(self) -> float | None:
+        """USD of the phases so far; None when a price is unknown."""
+        return total_cost([phase.cost for phase in self.phases if phase.status])
+
+    @property
+    def done(self) -> int:
+        """Number of phases that are complete."""
+        return sum(phase.status == "complete" for phase in self.phases)
+
+
+def run_progress(
+    run_id: str,
+    names: Sequence[str],
+    recorded: Sequence[Mapping[str, Any]],
+    *,
+    now: datetime,
+    waiting: Sequence[str] = (),
+    since: datetime | None = None,
+) -> RunProgress:
+    """The run out of the ledger's rows. Phases in `waiting` that did not start after `since` count as not started.
+
+    While somebody works on the run, so does a phase that is older than one before it: it will be made again.
+    """
+    known = {str(row["phase"]): row for row in recorded}
+    is_worked_on = any(_is_fresh(row, now) for row in recorded)
+    newest: datetime | None = None
+    phases = []
+    for place, name in enumerate(names, 1):
+        row = known.get(name)
+        started = _moment(row["started_at"]) if row is not None else None
+        is_old = name in waiting and since is not None and (started is None or started < since)
+        is_old = is_old or (is_worked_on and newest is not None and (started is None or started < newest))
+        if row is None or is_old:
+            phases.append(PhaseProgress(place, name))
+        else:
+            phases.append(_phase(place, name, row, started, now))
+        newest = max((moment for moment in (newest, started) if moment is not None), default=None)
+    return RunProgress(run_id, tuple(phases))
+
+
+def progress_table(progress: RunProgress) -> Table:
+    """One line a phase: mark, number, name, in → out, dropped, failed, calls (from the ledger), cost, time."""
+    from rich.text import Text
+
+    headings = ("", "#", "phase", "in → out", "dropped", "failed", "calls", "reused", "cost", "time")
+    table = plain_table(*headings, right=("#", "in → out", "dropped", "failed", "calls", "reused", "cost", "time"))
+    for phase in progress.phases:
+        started = bool(phase.status)
+        table.add_row(
+            Text(phase.mark, style=_STYLES[phase.mark]),
+            str(phase.number),
+            phase.name,
+            phase.rows,
+            *(_count(value) if started else "" for value in (phase.dropped, phase.failed, phase.calls, phase.reused)),
+            money(phase.cost) if started else "",
+            duration(phase.seconds) if started else "",
+            style="" if started else "dim",
+        )
+    return table
+
+
+def finished_line(phase: PhaseProgress) -> str:
+    """One plain line on a phase that ended."""
+    parts = [f"{phase.mark} {phase.number:>2} {phase.name:<12} {phase.rows:>12}"]
+    left_out = ((phase.dropped, "dropped"), (phase.failed, "failed"))
+    parts += [f"{number(value)} {word}" for value, word in left_out if value]
+    parts += [f"{number(phase.calls)} calls"] if phase.calls else []
+    parts += [money(phase.cost)] if phase.cost != 0 else []
+    parts.append(duration(phase.seconds))
+    return "  ".join(parts)
+
+
+def notes_of(progress: RunProgress) -> list[str]:
+    """What a frame says below its table: messages of phases that failed, and a phase that gives no sign of life."""
+    ended = [phase for phase in progress.phases if phase.message and phase.mark == "✗"]
+    notes = [f"{phase.name}: {clean(phase.message)}" for phase in ended]
+    for phase in progress.phases:
+        if phase.status == "running" and phase.silent_seconds > SILENT_SECONDS:
+            notes.append(
+                f"{phase.name} gave no sign of life for {duration(phase.silent_seconds)}. "
+                f"If nobody works on it: enrich resume {progress.run_id}"
+            )
+    return notes
+
+
+def _phase(place: int, name: str, row: Mapping[str, Any], started: datetime | None, now: datetime) -> PhaseProgress:
+    ended, heard = _moment(row["ended_at"]), _moment(row["heartbeat_at"])
+    return PhaseProgress(
+        number=place,
+        name=name,
+        status=str(row["status"]),
+        **{key: row[key] for key in _NUMBERS},
+        seconds=((ended or now) - started).total_seconds() if started else None,
+        silent_seconds=(now - heard).total_seconds() if heard else 0.0,
+        ended_before_seconds=(now - ended).total_seconds() if ended else None,
+        message=str(row["message"] or ""),
+    )
+
+
+def _is_fresh(row: Mapping[str, Any], now: datetime) -> bool:
+    ended = _moment(row["ended_at"])
+    return row["status"] == "running" or (ended is not None and (now - ended).total_seconds() < _QUIET_SECONDS)
+
+
+def _count(value: int | None) -> str:
+    return DASH if value is None else "" if value == 0 else number(value)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,174 @@
+"""`enrich demo`, `enrich run` and `enrich resume`: beginning a run and executing its phases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from enrich_assets.cli.output import clean
+from enrich_assets.cli.place import DEFAULT_GRAPH, Place, open_place
+from enrich_assets.core.errors import UserError
+
+if TYPE_CHECKING:
+    from enrich_assets.engine.graph import Graph
+
+
+def demo() -> None:
+    """Run everything on a small demo site. Needs no key, no server, no internet."""
+    _new_run(preset="demo")
+
+
+def run(
+    run_name: Annotated[
+        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest'; without it a new run.")
+    ] = "",
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Start from a preset.", show_default=False)] = "",
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Start from a settings file (YAML).", show_default=False)
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set one setting, like tier3.threshold=6.", show_default=False),
+    ] = None,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Title of the run.", show_default=False)] = "",
+    like: Annotated[
+        str,
+        typer.Option(metavar="RUN", help="Start from a run's settings; replays its pages and answers.",
+                     show_default=False),
+    ] = "",
+    prepare: Annotated[bool, typer.Option("--prepare", help="Claim and register the run, execute nothing.")] = False,
+    from_phase: Annotated[
+        str, typer.Option("--from", metavar="PHASE", help="Execute RUN from this phase on.", show_default=False)
+    ] = "",
+    only: Annotated[
+        str, typer.Option("--only", metavar="PHASE", help="Execute this phase of RUN alone.", show_default=False)
+    ] = "",
+) -> None:
+    """Begin a new run, or execute phases of a run again."""
+    beginning = {"--preset": preset, "--settings": settings, "--set": overrides, "--title": title, "--like": like,
+                 "--prepare": prepare}
+    if run_name or from_phase or only:
+        _refuse_together(run_name, from_phase, only, [name for name, given in beginning.items() if given])
+        _old_run(run_name, from_phase or only, is_only=bool(only))
+        return
+    started_from = [name for name in ("--preset", "--settings", "--like") if beginning[name]]
+    if len(started_from) > 1:
+        raise UserError(f"{' and '.join(started_from)} exclude each other.", fix="Name one of them.")
+    _new_run(preset=preset, file=settings, overrides=overrides or [], title=title, like=like, prepare=prepare)
+
+
+def resume(
+    run_name: Annotated[
+        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest' (the default).")
+    ] = "",
+    latest: Annotated[bool, typer.Option("--latest", help="The newest run.")] = False,
+) -> None:
+    """Go on with a run where it stopped.
+
+    It starts at the first phase that is missing, damaged, outdated, blocked, or has rows that wait for an answer.
+    """
+    if run_name and latest:
+        raise UserError("RUN and --latest exclude each other.", fix="Name one of them.")
+    with open_place(to_execute=True) as place:
+        graph, run_id = place.find_run(run_name or "latest")
+        import_quietly()
+        from enrich_assets.cli.execution import check_ready, execute_and_tell
+        from enrich_assets.defs.instance import open_instance
+        from enrich_assets.defs.standing import where_it_stands
+        from enrich_assets.engine.resume import first_open
+
+        standings = where_it_stands(graph, run_id, place.store)
+        start = first_open(standings)
+        if start is None:
+            place.store.mark_latest(graph.name, run_id)
+            print(f"Run {run_id} is complete: there is nothing to do.")
+            return
+        phases = (start.phase, *graph.after(start.phase))
+        check_ready(place, graph, run_id, phases, standings)
+        number = graph.number(start.phase)
+        print(f"Run {run_id} goes on at {number} {start.phase.name}, which is {start.state}: {clean(start.why)}.",
+              flush=True)
+        with open_instance() as instance:
+            execute_and_tell(place, graph, run_id, phases, instance)
+
+
+def import_quietly() -> None:
+    """Keeps warnings about previews and deprecations inside Dagster from the user's terminal."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+
+
+def _new_run(
+    *,
+    preset: str = "",
+    file: Path | None = None,
+    overrides: list[str] | None = None,
+    title: str = "",
+    like: str = "",
+    prepare: bool = False,
+) -> None:
+    from enrich_assets.graphs.catalog import graph_named
+    from enrich_assets.graphs.presets import load_settings_file
+
+    path = file.absolute() if file is not None else None
+    values: dict[str, Any] | None = load_settings_file(path) if path is not None else None
+    with open_place(to_execute=True) as place:
+        graph = graph_named(DEFAULT_GRAPH)
+        if like:
+            graph, like = place.find_run(like)
+        import_quietly()
+        from enrich_assets.defs.instance import open_instance
+        from enrich_assets.defs.runs import begin_run
+
+        with open_instance() as instance:
+            run_id = begin_run(
+                graph, store=place.store, ledger=place.ledger, instance=instance, values=values, where=str(path or ""),
+                preset=preset, overrides=overrides or [], title=title, like=like,
+            )
+            if prepare:
+                print(f"Run {run_id} is prepared.\nnext    enrich resume {run_id}")
+                return
+            from enrich_assets.cli.execution import execute_and_tell
+
+            print(f"Run {run_id}", flush=True)
+            execute_and_tell(place, graph, run_id, graph.phases, instance)
+
+
+def _old_run(run_name: str, phase_name: str, *, is_only: bool) -> None:
+    with open_place(to_execute=True) as place:
+        graph, run_id = place.find_run(run_name)
+        first = graph.phase(phase_name)
+        phases = (first,) if is_only else (first, *graph.after(first))
+        _execute_again(place, graph, run_id, phases)
+
+
+def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any) -> None:
+    import_quietly()
+    from enrich_assets.cli.execution import check_ready, execute_and_tell
+    from enrich_assets.defs.instance import open_instance
+    from enrich_assets.defs.standing import where_it_stands
+
+    check_ready(place, graph, run_id, phases, where_it_stands(graph, run_id, place.store))
+    with open_instance() as instance:
+        print(f"Run {run_id}", flush=True)
+        execute_and_tell(place, graph, run_id, phases, instance)
+
+
+def _refuse_together(run_name: str, from_phase: str, only: str, beginning: list[str]) -> None:
+    if from_phase and only:
+        raise UserError("--from and --only exclude each other.", fix="Name one of them.")
+    if not run_name:
+        raise UserError("--from and --only need a RUN.", fix="Name one; enrich runs lists them.")
+    if beginning:
+        raise UserError(
+            f"{', '.join(beginning)} cannot change the run {clean(run_name)!r}: settings of a run never change.",
+            fix=f"Begin another: enrich run --like {clean(run_name)} {' '.join(beginning)} …",
+        )
+    if not (from_phase or only):
+        raise UserError(
+            "a RUN alone does not say what to execute.",
+            fix=f"enrich resume {clean(run_name)} goes on with it; --from PHASE or --only PHASE repeats phases of it.",
+        )

@@ -1,0 +1,56 @@
+"""`enrich runs`: the list of runs, from the ledger alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from enrich_assets.cli.output import clean, console, duration, money, plain_table, write_json
+from enrich_assets.cli.place import Place, open_place
+
+
+def runs(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")] = 20,
+) -> None:
+    """List the runs, newest first."""
+    with open_place() as place:
+        listed = list_runs(place, limit)
+    if as_json:
+        write_json(listed)
+        return
+    if not listed:
+        print("There is no run yet. Start one: enrich demo")
+        return
+    table = plain_table("run", "title", "preset", "state", "phases", "cost", "time", right=("phases", "cost", "time"))
+    table.columns[0].no_wrap = True
+    for entry in listed:
+        table.add_row(
+            entry["run_id"], clean(entry["title"]), clean(entry["preset"]), entry["state"],
+            f"{entry['phases_done']}/{entry['phases']}", money(entry["cost"]), duration(entry["seconds"]),
+        )
+    console().print(table)
+
+
+def list_runs(place: Place, limit: int) -> list[dict[str, Any]]:
+    """run_id, graph, title, preset, created_at, state, phases, phases_done, cost (USD), seconds of each run."""
+    from enrich_assets.cli.progress import run_progress
+    from enrich_assets.engine.ledger import utc_now
+    from enrich_assets.graphs.catalog import GRAPHS
+
+    now = utc_now()
+    listed = []
+    for known in place.ledger.runs(limit=limit):
+        names = GRAPHS[known["graph"]].names if known["graph"] in GRAPHS else ()
+        progress = run_progress(known["run_id"], names, place.ledger.phases(known["run_id"]), now=now)
+        spent = [phase.seconds for phase in progress.phases if phase.seconds is not None]
+        listed.append({
+            **known,
+            "state": progress.state,
+            "phases": len(progress.phases),
+            "phases_done": progress.done,
+            "cost": progress.cost,
+            "seconds": round(sum(spent), 3) if spent else None,
+        })
+    return listed
