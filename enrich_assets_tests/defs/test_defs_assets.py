@@ -76,7 +76,8 @@ def test_every_asset_has_group_owner_code_version_description_and_runs_as_partit
         assert len(node.code_version) == 12, name
         assert len(node.description) > 80, name
         # What it costs stands in the text that the UI shows.
-        assert any(word in node.description for word in ("Costs ", "costs nothing", " call ", "No model is asked")), name
+        told = ("Costs ", "costs nothing", " call ", "No model is asked")
+        assert any(words in node.description for words in told), name
         assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition), name
         assert node.partitions_def.name == "intelligence_runs", name
 
