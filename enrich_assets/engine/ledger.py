@@ -91,7 +91,7 @@ class Ledger:
     # Answers
 
     def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None:
-        """The earliest answer to a request at or after `not_before`; that nothing answered counts only where nothing did."""
+        """The earliest answer at or after `not_before`; that nothing answered counts only where nothing did."""
         values = {"request_hash": request_hash, "not_before": "" if not_before is None else _text(not_before)}
         rows = self._read(_FIND_ANSWER, values)
         if not rows:

@@ -259,5 +259,5 @@ def test_a_file_without_front_matter_is_refused_by_name(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_text("Only text.\n", encoding="utf-8")
 
-    with pytest.raises(UserError, match="bare.md"):
+    with pytest.raises(UserError, match=r"bare\.md"):
         read_articles(tmp_path)
