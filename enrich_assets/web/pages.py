@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.message import Message
-from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag
 
 from upath import UPath
 
 from enrich_assets.core.errors import AddressRefused, ArtifactDamaged, ArtifactMissing, FinalError
+from enrich_assets.core.files import read_bytes, write_atomic
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.engine.calls import Calls, Reply, Request
 from enrich_assets.engine.clients import Page
@@ -40,25 +38,21 @@ class PageStore:
         return self._root / "pages" / key[:2] / f"{key}.gz"
 
     def put(self, body: bytes) -> str:
-        """Keeps `body` and gives its hash. A document that is there already is left as it is."""
+        """Keeps `body` and gives its hash; raises StorageError. A document that is there already is left as it is."""
         key = sha256(body)
         path = self.path(key)
         if path.exists():
             return key
-        packed = gzip.compress(body, compresslevel=6, mtime=0)
-        if path.protocol in ("", "file", "local"):
-            _write_atomically(Path(path.path), packed)
-        else:
-            path.write_bytes(packed)
+        write_atomic(path, gzip.compress(body, compresslevel=6, mtime=0))
         return key
 
     def get(self, key: str) -> bytes:
-        """The document with that hash; raises ArtifactMissing, or ArtifactDamaged when its bytes do not match."""
+        """The document with that hash.
+
+        Raises ArtifactMissing, ArtifactDamaged when its bytes do not match, and StorageError when it cannot be read.
+        """
         path = self.path(key)
-        try:
-            packed = path.read_bytes()
-        except FileNotFoundError:
-            raise ArtifactMissing("the stored page is not there.", where=str(path)) from None
+        packed = read_bytes(path)
         try:
             body = gzip.decompress(packed)
         except (OSError, EOFError, zlib.error):
@@ -70,20 +64,6 @@ class PageStore:
                 fix="Delete the file; the page is fetched again when it is needed.",
             )
         return body
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 class StoredPages:
