@@ -9,13 +9,22 @@ from enrich_assets.models.text import STOP_WORDS, sentences
 
 _ARTICLE = r"(?:an?|the|one of the|its|Europe['’]s|America['’]s|Germany['’]s)"
 _DOES = r"(?:makes|builds|develops|produces|publishes|operates|designs|leads|heads|directs)"
+# What stands before the subject of "is". In "changes to Windows 11 is the …" the name stands behind another word.
+_CONJUNCTIONS = (
+    "that", "because", "but", "while", "where", "whereas", "when", "though", "although", "since", "yet", "if",
+    "said", "says",
+)  # fmt: skip
+_BEFORE_A_SUBJECT = "|".join(
+    ["^", r"(?<=[,;:–—] )", r"(?<=[(\"“])", *(rf"(?<=\b(?i:{word}) )" for word in _CONJUNCTIONS)]
+)
 
 
 def definition_sentence(name: str, text: str) -> str | None:
     """The sentence of `text`, verbatim, that says what `name` is; None when no sentence does.
 
-    "X is a …", "X was the …", "X, a maker of …, …", "X (…) is an …", "X makes …, based in …" for whole names only.
-    Stronger forms win over weaker ones, earlier sentences over later ones.
+    "X is a …", "X was the …", "X, a maker of …, …", "X (…) is an …", "X makes …, based in …" for whole names only,
+    and the name must be the subject of its "is": "a change to X is the …" does not say what X is. Stronger forms win
+    over weaker ones, earlier sentences over later ones.
     """
     all_sentences = [s for s in sentences(text) if len(s) <= 600 and re.search(r"[.!?][\"'”’)]*$", s)]
     exact = r"(?<![\w-])(?P<name>" + r"\s+".join(map(re.escape, name.split())) + r")(?![\w-])"
@@ -26,7 +35,7 @@ def definition_sentence(name: str, text: str) -> str | None:
         (rf"^[\"“]?(?:The )?{exact}{aside} (?:is|was|are|were) (?:[\w-]+['’]s? )(?:[\w'’-]+ ){{1,5}}", 0.75),
         (rf"^[\"“]?(?:The )?{exact}{aside}, {_ARTICLE} [^,;]{{8,120}}[,.;]", 0.8),
         (rf"{exact}{aside}, {_ARTICLE} [^,;]{{8,120}}[,.;]", 0.7),
-        (rf"(?<!and )(?<!of ){exact} (?:is|was) {_ARTICLE} {noun}", 0.6),
+        (rf"(?:{_BEFORE_A_SUBJECT})(?:[Tt]he )?{exact} (?:is|was) {_ARTICLE} {noun}", 0.6),
         (rf"^[\"“]?(?:The )?{exact}{aside} {_DOES} ", 0.55),
         (rf"{exact}, (?:\w+ )?(?:chief|head|director|president|founder|professor|chair)\b[^,;]{{0,100}}[,.;]", 0.65),
     )
