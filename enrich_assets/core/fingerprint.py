@@ -53,7 +53,8 @@ def code_fingerprint(module: str) -> str:
     """Fingerprint of the code of a module and of every deciding module of this package that it imports.
 
     Comments, formatting and docstrings do not count: they change no result. Modules outside this package count
-    through the package's version in the envelope, not here. No module is imported for it but the one named.
+    through the package's version in the envelope, not here. Data files count only through a constant of the module that
+    reads them, such as `IDF_SHA256` in `models.text`. No module is imported for it but the one named.
     """
     seen: dict[str, str] = {}
     waiting = [module]

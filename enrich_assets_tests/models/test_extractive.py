@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrich_assets.core.fingerprint import sha256
+from enrich_assets.models import text as text_module
 from enrich_assets.models.extractive import (
     cosine,
     definition_sentence,
@@ -21,7 +23,7 @@ from enrich_assets.models.extractive import (
     tfidf,
     words,
 )
-from enrich_assets.models.text import idf
+from enrich_assets.models.text import IDF_SHA256, idf
 
 DEMO = Path(__file__).resolve().parents[2] / "enrich_assets/graphs/intelligence/demo/articles"
 REAL = Path(__file__).resolve().parents[3] / "shared/data/html/aeb/ground-truth.json"
@@ -91,6 +93,10 @@ def test_words_keep_hyphens_decimals_and_model_numbers() -> None:
 def test_keywords_match_whole_words_plural_and_any_case() -> None:
     text = "Chips and a chip. The CHIP's price; chipmakers and micro chips. Machine-learning, machine  learning."
     assert keyword_hits(text, ["chip", "machine learning", "robot", "c++"]) == {"chip": 4, "machine learning": 2}
+
+
+def test_the_table_is_the_one_that_the_fingerprint_counts() -> None:
+    assert sha256(Path(text_module.__file__).with_name("idf.json").read_bytes()) == IDF_SHA256
 
 
 def test_common_words_weigh_less_than_rare_ones_and_unseen_ones_most() -> None:
@@ -215,6 +221,22 @@ def test_a_definition_needs_more_than_a_mention() -> None:
     assert definition_sentence("Vantry", ARTICLE) is None
     assert definition_sentence("Perth", "After a week in Perth, the front door was hung. Perth, the day after.") is None
     assert definition_sentence("Analytics", "Brenner Analytics is a maker of software.") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "is_subject"),
+    [
+        ("Windows 11", "One of Microsoft's most infuriating changes to Windows 11 is the redesigned menu.", False),
+        ("Tessera-4", "The furnace that runs on Tessera-4 is a step down from the old one.", False),
+        ("Marlowe", "A judge decided while director Ana Marlowe was a member of the board.", False),
+        ("Brenner Analytics", "In Ghent, Brenner Analytics is a maker of control software.", True),
+        ("Brenner Analytics", "Kranz said that Brenner Analytics is a maker of control software.", True),
+        ("Brenner Analytics", "Yet Brenner Analytics is a small maker of software.", True),
+        ("Harbour Board", "Since 1910 – the Harbour Board is an owner of cranes – ships pay by weight.", True),
+    ],
+)
+def test_what_a_sentence_says_of_its_subject_defines_no_other_name(name: str, sentence: str, is_subject: bool) -> None:
+    assert definition_sentence(name, sentence) == (sentence if is_subject else None)
 
 
 def test_nobody_but_a_definition_describes_the_names_without_background() -> None:
