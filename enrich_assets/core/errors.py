@@ -146,7 +146,7 @@ class FinalError(CallError):
 class AddressRefused(FinalError):
     """The address guard does not let the request leave."""
 
-    kind = "refused address"
+    kind = "address_refused"
 
 
 class EndpointError(CallError):

@@ -20,8 +20,6 @@ from enrich_assets.web.dates import best_date
 from enrich_assets.web.language import language_of
 from enrich_assets.web.urls import canonicalize, on_same_site
 
-__all__ = ["Extracted", "canonicalize", "content_hash", "decoded", "extract", "is_html", "parsed_html", "text_of_html"]
-
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SPACE = re.compile(r"\s+")

@@ -162,9 +162,7 @@ class AddressGuard:
 
 def refused(url: str, why: str, *, fix: str = "Use a public http or https address.") -> AddressRefused:
     """The error for a URL that the guard does not let out."""
-    error = AddressRefused(f"refused by the address guard: {why}.", where=url[:500], fix=fix)
-    error.kind = "address_refused"
-    return error
+    return AddressRefused(f"refused by the address guard: {why}.", where=url[:500], fix=fix)
 
 
 class GuardedResolver(AbstractResolver):

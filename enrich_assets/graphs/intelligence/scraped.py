@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
-from enrich_assets.core.errors import AddressRefused, CallError, EndpointError
+from enrich_assets.core.errors import CallError, EndpointError
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import Settings as SettingsBase
@@ -17,9 +18,10 @@ from enrich_assets.engine.clients import Clients, Page
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Created, Drop, Failed, Row, row
 from enrich_assets.stats.figures import Bars, Timeline
-from enrich_assets.web.extract import Extracted, canonicalize, content_hash, extract
+from enrich_assets.web.extract import Extracted, content_hash, extract, is_html
 from enrich_assets.web.settings import Source
 from enrich_assets.web.sources import Entry, entries
+from enrich_assets.web.urls import canonicalize
 
 
 class Settings(SettingsBase):
@@ -95,20 +97,32 @@ async def scraped(source: Row, clients: Clients, settings: Settings) -> Created:
         raise
     except CallError as error:
         side = _health(declared, began, error=str(error))
-        return Created(side={"sources": [side]}, failure=Failed(_kind(error), str(error)))
+        return Created(side={"sources": [side]}, failure=Failed(error.kind, str(error)))
     room = asyncio.Semaphore(settings.pages_at_once)
     found = await asyncio.gather(*(_article(declared, front, entry, clients, settings, room) for entry in listed))
-    rows = [item for item in found if isinstance(item, dict)]
-    dropped = [item for item in found if isinstance(item, tuple) and isinstance(item[1], Drop)]
-    failed = [item for item in found if isinstance(item, tuple) and isinstance(item[1], Failed)]
-    size = len(front.body) + sum(row.pop("_bytes") for row in rows)
+    rows = [read.row for read in found if read.without is None]
+    dropped = [(read.row, read.without) for read in found if isinstance(read.without, Drop)]
+    failed = [(read.row, read.without) for read in found if isinstance(read.without, Failed)]
+    size = len(front.body) + sum(read.size for read in found)
     side = _health(declared, began, entries=len(listed), articles=len(rows), size=size)
     return Created(rows=rows, dropped=dropped, failed=failed, side={"sources": [side]})
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What became of an entry: `row` is the article, or names the one that there is not and `without` says why.
+
+    `size` counts the bytes of a page of its own.
+    """
+
+    row: Row
+    without: Drop | Failed | None = None
+    size: int = 0
+
+
 async def _article(
     source: Source, front: Page, entry: Entry, clients: Clients, settings: Settings, room: asyncio.Semaphore
-) -> Any:
+) -> _Read:
     named = {"row_id": _row_id(canonicalize(entry.url)), "url": entry.url, "title": entry.title}
     page = front
     if entry.full_text and len(entry.full_text.split()) >= settings.least_words:
@@ -117,20 +131,18 @@ async def _article(
         try:
             async with room:
                 page = await clients.pages.get(entry.url)
-        except AddressRefused as error:
-            return named, Failed("refused address", str(error))
         except EndpointError:
             raise
         except CallError as error:
-            return named, Failed(_kind(error), str(error))
-        if "html" not in page.content_type and "xml" not in page.content_type and "text/" not in page.content_type:
-            return named, Drop("not_html", page.content_type)
+            return _Read(named, Failed(error.kind, str(error)))
+        if not is_html(page):
+            return _Read(named, Drop("not_html", page.content_type))
         text = await asyncio.to_thread(extract, page)
     words = len(text.text.split())
     if words < settings.least_words:
-        return named, Drop("no_text", words, "fewer words than a text has")
+        return _Read(named, Drop("no_text", words, "fewer words than a text has"))
     canonical = canonicalize(text.canonical_url or page.final_url)
-    return {
+    row = {
         "row_id": _row_id(canonical),
         "url": entry.url,
         "canonical_url": canonical,
@@ -148,8 +160,8 @@ async def _article(
         "fetched_at": page.fetched_at,
         "fetch_method": page.fetch_method if page is not front else "feed",
         "http_status": page.http_status,
-        "_bytes": 0 if page is front else len(page.body),
     }
+    return _Read(row, size=0 if page is front else len(page.body))
 
 
 def _health(
@@ -173,8 +185,3 @@ def _health(
 
 def _row_id(canonical_url: str) -> str:
     return sha256(canonical_url.encode("utf-8", "replace"))[:16]
-
-
-def _kind(error: CallError) -> str:
-    # A site that does not answer is a fact about this run, not a row that waits for the next one.
-    return "site_down" if error.kind == "transient" else error.kind

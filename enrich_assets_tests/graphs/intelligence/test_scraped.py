@@ -1,0 +1,79 @@
+"""`scraped`: what becomes of each entry of a source."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from enrich_assets.core.errors import AddressRefused, CallError, TransientError
+from enrich_assets.engine.clients import Clients, Page
+from enrich_assets.engine.phase import Created
+from enrich_assets.graphs.intelligence.scraped import Settings, scraped
+from enrich_assets_tests.evidence_fakes import FakeLlm, FakePages, article_html, page, refuses
+
+SITE = "http://site.example"
+SOURCE = {"id": "site", "name": "The Site", "url": f"{SITE}/", "kind": "listing", "row_id": "site"}
+PROSE = "The foundry in Tilburg pours housings for pumps, and a controller decides when each of its furnaces runs. " * 3
+
+
+def down() -> CallError:
+    error = TransientError("the server answered 503.", where=SITE)
+    error.kind = "http_503"
+    return error
+
+
+class Pages(FakePages):
+    """As FakePages, with a content type of its own for each URL that ends like a file of that type."""
+
+    async def get(self, url: str) -> Page:
+        got = await super().get(url)
+        types = {".txt": "text/plain", ".xml": "application/xml", ".pdf": "application/pdf"}
+        return replace(got, content_type=types.get(url[-4:], got.content_type))
+
+
+def read(**pages: str | CallError) -> Created:
+    listed = " ".join(f'<a href="/{name.replace("_", ".")}">{name}</a>' for name in pages)
+    html = {f"{SITE}/{name.replace('_', '.')}": body for name, body in pages.items()}
+    clients = Clients(llm=FakeLlm(refuses), pages=Pages({SOURCE["url"]: listed, **html}), search=None)  # type: ignore[arg-type]
+    found = asyncio.run(scraped(SOURCE, clients, Settings()))
+    assert isinstance(found, Created)
+    return found
+
+
+def test_an_entry_is_an_article_or_is_named_with_the_reason() -> None:
+    found = read(
+        good=article_html("A foundry", PROSE),
+        short=article_html("Two words", "Two words."),
+        notes_txt=PROSE,
+        data_xml=f"<a>{PROSE}</a>",
+        paper_pdf="%PDF",
+        gone=down(),
+        inside=AddressRefused("refused by the address guard."),
+    )
+    assert [(row["url"], row["fetch_method"]) for row in found.rows] == [(f"{SITE}/good", "http")]
+    assert {row["url"]: drop.reason for row, drop in found.dropped} == {
+        f"{SITE}/short": "no_text",
+        f"{SITE}/notes.txt": "not_html",
+        f"{SITE}/data.xml": "not_html",
+        f"{SITE}/paper.pdf": "not_html",
+    }
+    assert {row["url"]: failed.kind for row, failed in found.failed} == {
+        f"{SITE}/gone": "http_503",
+        f"{SITE}/inside": "address_refused",
+    }
+
+
+def test_the_source_counts_what_came_of_it() -> None:
+    good = article_html("A foundry", PROSE)
+    (source,) = read(good=good, gone=down()).side["sources"]
+    front = len(page(SITE, '<a href="/good">good</a> <a href="/gone">gone</a>').body)
+    assert (source["status"], source["entries"], source["articles"]) == ("scraped", 2, 1)
+    assert source["bytes"] == front + len(good.encode())
+
+
+def test_a_source_that_is_down_fails_and_is_listed() -> None:
+    clients = Clients(llm=FakeLlm(refuses), pages=FakePages({SOURCE["url"]: down()}), search=None)  # type: ignore[arg-type]
+    found = asyncio.run(scraped(SOURCE, clients, Settings()))
+    assert isinstance(found, Created) and found.failure is not None
+    assert (found.failure.kind, list(found.rows)) == ("http_503", [])
+    assert [row["status"] for row in found.side["sources"]] == ["failed"]
