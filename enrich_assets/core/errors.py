@@ -109,14 +109,18 @@ class PhaseFailed(EnrichError):
 class CallError(EnrichError):
     """One request to a model, a search service or a site did not succeed.
 
-    `kind` is short and countable; a client may set a finer one on the instance. `tokens_in`, `tokens_out` and `cost`
-    (USD, None where the price is unknown) are what the request cost all the same.
+    `kind` is short and countable; a client may give a finer one than the class has. `tokens_in`, `tokens_out` and
+    `cost` (USD, None where the price is unknown) are what the request cost all the same.
     """
 
     kind = "call"
     tokens_in = 0
     tokens_out = 0
     cost: float | None = 0.0
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", kind: str = "") -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.kind = kind or self.kind
 
 
 class TransientError(CallError):
@@ -125,9 +129,9 @@ class TransientError(CallError):
     kind = "transient"
 
     def __init__(
-        self, what: str, *, where: str = "", fix: str = "", retry_after: float | None = None
+        self, what: str, *, where: str = "", fix: str = "", kind: str = "", retry_after: float | None = None
     ) -> None:
-        super().__init__(what, where=where, fix=fix)
+        super().__init__(what, where=where, fix=fix, kind=kind)
         self.retry_after = retry_after
 
 

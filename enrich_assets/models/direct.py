@@ -203,10 +203,8 @@ def _failure(found: Any, raw: bytes, status: int, headers: Mapping[str, str], *,
 
 
 def _oversized(endpoint: ModelEndpoint, model: str) -> MalformedAnswer:
-    error = MalformedAnswer(
-        f"The answer was longer than {ANSWER_LIMIT // 1_000_000} MB; answer more briefly.", where=model
-    )
-    error.kind = "oversized answer"
+    what = f"The answer was longer than {ANSWER_LIMIT // 1_000_000} MB; answer more briefly."
+    error = MalformedAnswer(what, where=model, kind="oversized answer")
     # Its tokens are told at its end, which was not read: a price of 0 is the only one that is known.
     error.cost = 0.0 if own_cost(endpoint, 1, 1) == 0 else None
     return error

@@ -83,9 +83,9 @@ def failed_call(
     if known == "timeout":
         return _transient(known, "The model did not answer in time", text or f"{seconds:g} seconds", model, headers)
     if known == "prompt too long" or (_TOO_LONG.search(f"{code} {text}") and status in (400, 413, 422)):
-        return _with_kind(FinalError(f"The prompt is too long for the model: {text}", where=model), "prompt too long")
+        return FinalError(f"The prompt is too long for the model: {text}", where=model, kind="prompt too long")
     if known == "content filter" or (_FILTERED.search(f"{code} {text}") and status in (400, 403)):
-        return _with_kind(FinalError(f"The provider filtered the request: {text}", where=model), "content filter")
+        return FinalError(f"The provider filtered the request: {text}", where=model, kind="content filter")
     if status == 402 or code == "insufficient_quota" or (status in (400, 403, 429) and _QUOTA.search(text)):
         return _endpoint("quota", f"The account's quota or credit is used up: {text}", model, "Top it up, then resume.")
     if known == "rate limit" or status == 429:
@@ -105,8 +105,7 @@ def failed_call(
         fix = "Write the address that it leads to as base_url, if you trust it with the key."
         return _endpoint("redirect", f"The endpoint sends elsewhere ({status}), which is not followed.", model, fix)
     if status is not None and 400 <= status < 500 and status not in (408, 409, 425):
-        refused = FinalError(f"The endpoint refuses the request ({status}): {text}", where=model)
-        return _with_kind(refused, "bad request")
+        return FinalError(f"The endpoint refuses the request ({status}): {text}", where=model, kind="bad request")
     return _transient("server error", f"The endpoint failed ({status or 'no status'})", text, model, headers)
 
 
@@ -117,16 +116,11 @@ def error_code(body: Any) -> str:
 
 
 def _transient(kind: str, what: str, text: str, model: str, headers: Mapping[str, Any]) -> CallError:
-    return _with_kind(TransientError(f"{what}: {text}", where=model, retry_after=retry_after(headers)), kind)
+    return TransientError(f"{what}: {text}", where=model, kind=kind, retry_after=retry_after(headers))
 
 
 def _endpoint(kind: str, what: str, model: str, fix: str) -> CallError:
-    return _with_kind(EndpointError(what, where=model, fix=fix), kind)
-
-
-def _with_kind(error: CallError, kind: str) -> CallError:
-    error.kind = kind
-    return error
+    return EndpointError(what, where=model, fix=fix, kind=kind)
 
 
 def retry_after(headers: Mapping[str, Any]) -> float | None:

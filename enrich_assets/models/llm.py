@@ -189,22 +189,19 @@ def usable(reply: ModelReply, *, finish: str, refusal: Any, endpoint: ModelEndpo
     with what it cost."""
     error: CallError
     if refusal:
-        error = FinalError(f"The model refused: {str(refusal)[:200]}", where=model)
-        error.kind = "refusal"
+        error = FinalError(f"The model refused: {str(refusal)[:200]}", where=model, kind="refusal")
     elif finish == "content_filter":
-        error = FinalError("The provider's content filter stopped the answer.", where=model)
-        error.kind = "content filter"
+        error = FinalError("The provider's content filter stopped the answer.", where=model, kind="content filter")
     elif finish == "length":
         error = MalformedAnswer(
             f"The answer was cut off after {reply.tokens_out or endpoint.max_output_tokens} tokens; "
             "answer more briefly.",
             where=model,
             fix="Raise max_output_tokens if this happens often.",
+            kind="cut off",
         )
-        error.kind = "cut off"
     elif not reply.text.strip():
-        error = MalformedAnswer("The answer was empty.", where=model)
-        error.kind = "empty answer"
+        error = MalformedAnswer("The answer was empty.", where=model, kind="empty answer")
     else:
         return reply
     error.tokens_in, error.tokens_out, error.cost = reply.tokens_in, reply.tokens_out, reply.cost

@@ -54,13 +54,12 @@ def extract(page: Page) -> Extracted:
     import trafilatura
 
     if not is_html(page):
-        error = FinalError(
+        raise FinalError(
             f"the document is {page.content_type or 'of an unknown type'}, not HTML.",
             where=page.url,
             fix="Link to a page, or leave it out.",
+            kind="not_html",
         )
-        error.kind = "not_html"
-        raise error
     tree = parsed_html(page)
     if tree is None:
         return Extracted("", "", None, "", "", canonicalize(page.final_url))

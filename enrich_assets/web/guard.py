@@ -139,9 +139,9 @@ class AddressGuard:
             if (yarl.URL(str(sent)).raw_host or "") != sent.raw_host.decode("ascii"):
                 raise ValueError("its host can be read in two ways")
         except (ValueError, UnicodeError, httpx.InvalidURL) as error:
-            failure = FinalError(f"not a usable URL: {error}.", where=url[:500], fix="Correct the URL.")
-            failure.kind = "bad_url"
-            raise failure from None
+            raise FinalError(
+                f"not a usable URL: {error}.", where=url[:500], fix="Correct the URL.", kind="bad_url"
+            ) from None
         if address is not None:
             self.check(host, port or DEFAULT_PORTS[parts.scheme], [address], url=url)
         return sent
@@ -183,11 +183,8 @@ class GuardedResolver(AbstractResolver):
         try:
             found = await asyncio.get_running_loop().getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            failure = TransientError(
-                f"the host name cannot be resolved ({error}).", where=host, fix="Check the name and the network."
-            )
-            failure.kind = "dns"
-            raise failure from None
+            what = f"the host name cannot be resolved ({error})."
+            raise TransientError(what, where=host, fix="Check the name and the network.", kind="dns") from None
         addresses = [(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]), entry[0]) for entry in found]
         self._guard.check(name, port, [address for address, _ in addresses])
         return [_result(host, str(address), port, kind) for address, kind in addresses]

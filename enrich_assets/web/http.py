@@ -15,19 +15,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from enrich_assets.core.errors import AddressRefused, CallError, FinalError, TransientError
+from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.web.guard import AddressGuard, GuardedResolver, refused
 from enrich_assets.web.settings import HttpSettings
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
-E = TypeVar("E", bound=CallError)
 _REDIRECTS = {301, 302, 303, 307, 308}
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _NOT_KEPT = {"set-cookie", "set-cookie2", "authorization", "proxy-authorization", "www-authenticate"}
@@ -244,13 +243,8 @@ async def _decoded(pieces: AsyncIterator[bytes], coding: str, limit: int) -> Asy
 
 
 def _final(kind: str, url: str, what: str, *, fix: str = "") -> FinalError:
-    return _of_kind(FinalError(what, where=url[:500], fix=fix), kind)
+    return FinalError(what, where=url[:500], fix=fix, kind=kind)
 
 
 def _transient(kind: str, url: str, what: str, *, fix: str = "", retry_after: float | None = None) -> TransientError:
-    return _of_kind(TransientError(what, where=url[:500], fix=fix, retry_after=retry_after), kind)
-
-
-def _of_kind(error: E, kind: str) -> E:
-    error.kind = kind
-    return error
+    return TransientError(what, where=url[:500], fix=fix, kind=kind, retry_after=retry_after)

@@ -166,8 +166,5 @@ def _looks_like(page: Page) -> str:
 
 
 def _failure(kind: str, source: Source, what: str) -> FinalError:
-    error = FinalError(
-        what, where=f"source {source.id} ({source.url})", fix="Give the URL of its feed, or another kind of source."
-    )
-    error.kind = kind
-    return error
+    fix = "Give the URL of its feed, or another kind of source."
+    return FinalError(what, where=f"source {source.id} ({source.url})", fix=fix, kind=kind)

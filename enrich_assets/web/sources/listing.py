@@ -58,6 +58,4 @@ def _joined(base: str, link: str) -> str:
 
 
 def _failure(kind: str, source: Source, what: str, fix: str) -> FinalError:
-    error = FinalError(what, where=f"source {source.id} ({source.url})", fix=fix)
-    error.kind = kind
-    return error
+    return FinalError(what, where=f"source {source.id} ({source.url})", fix=fix, kind=kind)

@@ -17,9 +17,7 @@ PROSE = "The foundry in Tilburg pours housings for pumps, and a controller decid
 
 
 def down() -> CallError:
-    error = TransientError("the server answered 503.", where=SITE)
-    error.kind = "http_503"
-    return error
+    return TransientError("the server answered 503.", where=SITE, kind="http_503")
 
 
 class Pages(FakePages):
