@@ -21,6 +21,7 @@ from enrich_assets.core.errors import (
     TransientError,
 )
 from enrich_assets.core.fingerprint import fingerprint
+from enrich_assets.engine.gate import Gate
 
 T = TypeVar("T")
 
@@ -130,7 +131,7 @@ class Meter:
 
 
 class Calls:
-    """Makes the calls of one phase of one run."""
+    """Makes the calls of one phase of one run, at most `slots` at a time on the wire to each endpoint."""
 
     def __init__(
         self,
@@ -142,6 +143,7 @@ class Calls:
         backoff: Backoff = Backoff(),
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        slots: int = 16,
     ) -> None:
         self.run_id = run_id
         self.phase = phase
@@ -156,6 +158,8 @@ class Calls:
         self._closing = False
         self._given_up: dict[str, int] = {}
         self._closed_endpoints: dict[str, EndpointError] = {}
+        self._slots = slots
+        self._gates: dict[str, Gate] = {}
 
     def known(self, request: Request) -> Stored | None:
         """The answer that the ledger already holds for the request, if it is fresh enough."""
@@ -287,11 +291,8 @@ class Calls:
         attempt = 0
         while True:
             attempt += 1
-            if endpoint in self._closed_endpoints:
-                raise self._closed_endpoints[endpoint]
-            self._count(request)
             try:
-                found = await send()
+                found = await self._send(request, send, endpoint)
             except TransientError as error:
                 self._add(error)
                 if self._backoff.gives_up(attempt, error.retry_after):
@@ -312,6 +313,21 @@ class Calls:
             else:
                 self._given_up.pop(endpoint, None)
                 return found
+
+    async def _send(self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str) -> T:
+        # A slot is held for as long as a request is on the wire, and neither while it is committed nor while it waits
+        # for its next attempt. Pages name no endpoint: their client spaces them host by host.
+        if not endpoint:
+            self._count(request)
+            return await send()
+        gate = self._gates.get(endpoint)
+        if gate is None:
+            gate = self._gates[endpoint] = Gate(self._slots)
+        async with gate:
+            if endpoint in self._closed_endpoints:
+                raise self._closed_endpoints[endpoint]
+            self._count(request)
+            return await send()
 
     async def _pause(self, seconds: float) -> None:
         task = asyncio.current_task()

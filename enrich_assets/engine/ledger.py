@@ -5,14 +5,11 @@ Answers decide whether a call is made. The runs and phases tables are a view: ar
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import queue
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +23,17 @@ from enrich_assets.core.errors import RunIdError, StorageError, UnknownRun
 from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.core.run_id import run_id_at, valid_run_id
 from enrich_assets.engine import tables
-from enrich_assets.engine.calls import NOTHING_ANSWERED, Reply, Request, Stored
+from enrich_assets.engine.answers import (
+    AnswerWriter,
+    answer_row,
+    first_row,
+    is_closed,
+    not_committed,
+    storable,
+    stored_answer,
+    utc_text,
+)
+from enrich_assets.engine.calls import Request, Stored
 
 
 def utc_now() -> datetime:
@@ -60,11 +67,12 @@ class Ledger:
         self._engine = tables.open_database(url)
         self._where = self._engine.url.render_as_string(hide_password=True)
         self._now = now
-        self._writer = _Writer(self._engine, self._where)
+        self._writer = AnswerWriter(self._engine, self._where)
         # One connection for all reads, because taking one from the pool costs more than the look-up itself; one
         # thread at a time, because a connection is no place for two.
         self._reading = threading.RLock()
         self._reader: sa.Connection | None = None
+        self._look_up: Callable[[Mapping[str, Any]], Any] | None = None
         self._closed = False
 
     @classmethod
@@ -92,50 +100,15 @@ class Ledger:
 
     def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None:
         """The earliest answer at or after `not_before`; that nothing answered counts only where nothing did."""
-        values = {"request_hash": request_hash, "not_before": "" if not_before is None else _text(not_before)}
-        rows = self._read(_FIND_ANSWER, values)
-        if not rows:
-            return None
-        row: Any = rows[0]
-        content, made_at, final, final_kind, tokens_in, tokens_out, cost, seconds, run_id = row
-        try:
-            found = json.loads(zlib.decompress(content))
-        except (zlib.error, ValueError) as error:
-            raise StorageError(
-                f"the stored answer to request {request_hash[:12]} is damaged.",
-                where=self._where,
-                fix="Bring the ledger back from a copy, or name another one with ENRICH_LEDGER_URL.",
-            ) from error
-        reply = Reply(
-            content=found,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            cost=cost,
-            seconds=seconds,
-            made_at=datetime.fromisoformat(made_at),
-            reused=True,
-        )
-        return Stored(reply, final=final, final_kind=final_kind or "", run_id=run_id)
+        values = {"request_hash": request_hash, "not_before": "" if not_before is None else utc_text(not_before)}
+        row = self._first_answer(values)
+        return None if row is None else stored_answer(row, request_hash=request_hash, where=self._where)
 
     async def keep_answer(self, request: Request, stored: Stored, *, run_id: str, phase: str, row_id: str) -> None:
         """Commits an answer; returns when it is durable."""
-        reply = stored.reply
-        values = {
-            "request_hash": request.hash,
-            "made_at": _text(reply.made_at or self._now()),
-            "kind": request.kind,
-            "content": zlib.compress(canonical_json(reply.content), 1),
-            "final": None if stored.final is None else _clean(stored.final),
-            "final_kind": _clean(stored.final_kind)[:60] or None,
-            "tokens_in": reply.tokens_in,
-            "tokens_out": reply.tokens_out,
-            "cost": reply.cost,
-            "seconds": reply.seconds,
-            "run_id": run_id,
-            "phase": phase,
-            "row_id": _clean(row_id)[:200],
-        }
-        await asyncio.wrap_future(self._writer.put(values))
+        await self._writer.put(
+            answer_row(request, stored, run_id=run_id, phase=phase, row_id=row_id, now=self._now())
+        )
 
     def count_answers(self, **where: str) -> int:
         """Number of stored answers whose columns equal `where`."""
@@ -156,9 +129,9 @@ class Ledger:
             values = {
                 "run_id": candidate,
                 "graph": graph,
-                "title": _clean(str(registration.get("title", "")))[:300],
-                "preset": _clean(str(registration.get("preset", "")))[:100],
-                "created_at": _text(moment),
+                "title": storable(str(registration.get("title", "")))[:300],
+                "preset": storable(str(registration.get("preset", "")))[:100],
+                "created_at": utc_text(moment),
                 "registration": zlib.compress(canonical_json(registration), 6),
             }
             try:
@@ -189,7 +162,7 @@ class Ledger:
             raise UnknownRun("there is no run yet.", fix="Start one: enrich demo, or enrich run --preset NAME.")
         if reference == "latest":
             return str(known[0]["run_id"])
-        sought = _clean(reference)
+        sought = storable(reference)
         if self._runs_where(graph, table.c.run_id == sought):
             return sought
         titled = [str(found["run_id"]) for found in self._runs_where(graph, table.c.title == sought, limit=20)]
@@ -218,7 +191,7 @@ class Ledger:
 
     def phase_started(self, run_id: str, phase: str, number: int, rows_in: int | None) -> None:
         """Records that a phase of a run works now."""
-        now = _text(self._now())
+        now = utc_text(self._now())
         self._replace_phase(
             run_id, phase, number=number, status="running", started_at=now, heartbeat_at=now, rows_in=rows_in,
             rows_done=0, ended_at=None, rows_out=None, dropped=None, failed=None, calls=0, reused=0, tokens_in=0,
@@ -232,12 +205,12 @@ class Ledger:
             connection.execute(
                 sa.update(table)
                 .where(table.c.run_id == run_id, table.c.phase == phase)
-                .values(heartbeat_at=_text(self._now()), **values)
+                .values(heartbeat_at=utc_text(self._now()), **values)
             )
 
     def phase_ended(self, run_id: str, phase: str, status: str, **values: Any) -> None:
         """Records how a phase ended: `complete`, `blocked`, `failed`, `stopped`."""
-        self.phase_progress(run_id, phase, status=status, ended_at=_text(self._now()), **values)
+        self.phase_progress(run_id, phase, status=status, ended_at=utc_text(self._now()), **values)
 
     def replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
         """Sets the view of a phase to given values: rebuilding it from an envelope."""
@@ -261,15 +234,27 @@ class Ledger:
         with self._writing() as connection:
             connection.execute(upsert)
 
-    def _read(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[sa.Row[Any]]:
+    def _read(self, query: Any) -> Sequence[sa.Row[Any]]:
+        with self._connected() as connection:
+            return connection.execute(query).fetchall()
+
+    def _first_answer(self, values: Mapping[str, Any]) -> Any:
+        with self._connected() as connection:
+            if self._look_up is None:
+                self._look_up = first_row(connection)
+            return self._look_up(values)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
         with self._reading:
             if self._closed:
-                raise _is_closed(self._where)
+                raise is_closed(self._where)
             try:
                 if self._reader is None:
                     self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                return self._reader.execute(query, values or {}).fetchall()
+                yield self._reader
             except sa.exc.SQLAlchemyError as error:
+                self._look_up = None
                 if self._reader is not None:
                     self._reader.invalidate()
                     self._reader.close()
@@ -283,36 +268,14 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         if self._closed:
-            raise _is_closed(self._where)
+            raise is_closed(self._where)
         try:
             with self._engine.begin() as connection:
                 yield connection
         except sa.exc.IntegrityError:
             raise
         except sa.exc.SQLAlchemyError as error:
-            raise _not_committed(error, self._where) from error
-
-
-_NOTHING_ANSWERED = sa.case((tables.answers.c.final_kind.like(f"{NOTHING_ANSWERED}%"), 1), else_=0)
-_FIND_ANSWER = (
-    sa.select(
-        tables.answers.c.content,
-        tables.answers.c.made_at,
-        tables.answers.c.final,
-        tables.answers.c.final_kind,
-        tables.answers.c.tokens_in,
-        tables.answers.c.tokens_out,
-        tables.answers.c.cost,
-        tables.answers.c.seconds,
-        tables.answers.c.run_id,
-    )
-    .where(
-        tables.answers.c.request_hash == sa.bindparam("request_hash"),
-        tables.answers.c.made_at >= sa.bindparam("not_before"),
-    )
-    .order_by(_NOTHING_ANSWERED, tables.answers.c.made_at, tables.answers.c.id)
-    .limit(1)
-)
+            raise not_committed(error, self._where) from error
 
 
 def phase_view(envelope: Envelope) -> dict[str, Any]:
@@ -333,91 +296,5 @@ def phase_view(envelope: Envelope) -> dict[str, Any]:
     }
 
 
-class _Writer:
-    """Commits whatever waits as soon as it is free: one transaction for all answers that came meanwhile."""
-
-    def __init__(self, engine: sa.Engine, where: str) -> None:
-        self._engine = engine
-        self._where = where
-        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def put(self, values: dict[str, Any]) -> Future[None]:
-        """A future that is done when the values are committed. It cannot be cancelled: what came was paid for."""
-        future: Future[None] = Future()
-        future.set_running_or_notify_cancel()
-        with self._lock:
-            if self._closed:
-                raise _is_closed(self._where)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
-                self._thread.start()
-            self._waiting.put((values, future))
-        return future
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            thread, self._thread = self._thread, None
-            if thread is not None:
-                self._waiting.put(None)
-        if thread is not None:
-            thread.join()
-
-    def _work(self) -> None:
-        while True:
-            group = [self._waiting.get()]
-            while not self._waiting.empty() and len(group) < 1000:
-                group.append(self._waiting.get())
-            kept = [item for item in group if item is not None]
-            if kept:
-                self._commit(kept)
-            if None in group:
-                return
-
-    def _commit(self, kept: list[_Entry]) -> None:
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(tables.answers), [values for values, _ in kept])
-        except sa.exc.OperationalError as error:  # the database as a whole: full, locked, gone
-            for _, future in kept:
-                future.set_exception(_not_committed(error, self._where))
-        except Exception as error:  # the boundary of the thread, which must live on: of an answer that cannot be stored
-            if len(kept) > 1:
-                for entry in kept:
-                    self._commit([entry])
-            else:
-                kept[0][1].set_exception(_not_committed(error, self._where))
-        else:
-            for _, future in kept:
-                future.set_result(None)
-
-
-_Entry = tuple[dict[str, Any], Future[None]]
-
-
-def _not_committed(error: BaseException, where: str) -> StorageError:
-    return StorageError(
-        f"the ledger could not commit: {tables.first_line(error)}.",
-        where=where,
-        fix="Free some space or bring the database back, then enrich resume.",
-    )
-
-
-def _is_closed(where: str) -> StorageError:
-    return StorageError("the ledger is closed already.", where=where, fix="Open it again.")
-
-
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
-
-
-def _clean(text: str) -> str:
-    """Text that every database stores: without lone surrogates (no UTF-8) and NUL (which Postgres refuses)."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -96,7 +96,12 @@ async def _run(job: Job) -> PhaseResult:
     settings = job.graph.settings_of(phase, job.resolved)
     backoff = Backoff(attempts=shared.attempts, first=shared.first_delay_seconds)
     calls = Calls(
-        job.ledger, run_id=job.run.run_id, phase=phase.name, fresh_from=job.run.fresh_from, backoff=backoff
+        job.ledger,
+        run_id=job.run.run_id,
+        phase=phase.name,
+        fresh_from=job.run.fresh_from,
+        backoff=backoff,
+        slots=shared.concurrency,
     )
     asker = Asker(calls, job.transport, attempts=shared.attempts)
     outcomes = Outcomes(phase)
@@ -263,8 +268,6 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
         return
     template = load_prompt(phase.prompt)
     size = int(settings.batch) if phase.batched else 1
-    # Rows of a batch that has to be asked one by one take their turns like any others.
-    room = asyncio.Semaphore(job.shared.concurrency)
 
     async def ask_alone(index: int, row: Row) -> None:
         current_row.set(str(row["row_id"]))
@@ -274,9 +277,7 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
 
         with _row_boundary(row, index, outcomes):
             decide = lambda found: phase.function(row, found, settings)  # noqa: E731
-            async with room:
-                found = await asker.ask_until(prompt, answer, decide, model=model)
-            outcomes.take(row, found, index)
+            outcomes.take(row, await asker.ask_until(prompt, answer, decide, model=model), index)
 
     async def work(unit: list[tuple[int, Row, Request | None]]) -> None:
         requests = [request for _, _, request in unit if request is not None]
@@ -285,8 +286,7 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
             current_row.set(row_ids[0])
             together = template.render_batch(rows=[_seen(phase, row) for _, row, _ in unit], settings=settings)
             try:
-                async with room:
-                    await asker.ask_batch(together, requests, answer, model=model, row_ids=row_ids)
+                await asker.ask_batch(together, requests, answer, model=model, row_ids=row_ids)
             except TransientError as error:
                 for index, row, _ in unit:
                     with _row_boundary(row, index, outcomes):
@@ -323,7 +323,8 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
         for twin in twins:
             yield [twin]
 
-    await gather_window(units(), work, concurrency=job.shared.concurrency)
+    # Twice as many rows as slots: while answers are committed, the next requests are made already.
+    await gather_window(units(), work, concurrency=2 * job.shared.concurrency)
     _select(phase, settings, outcomes)
 
 

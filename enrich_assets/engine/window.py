@@ -15,27 +15,19 @@ async def gather_window(units: Iterable[U], work: Callable[[U], Awaitable[None]]
     The first exception stops the admission, cancels what is in flight, and is raised. An iterator that raises does
     the same.
     """
-    running: set[asyncio.Task[None]] = set()
+    waiting = iter(units)
+
+    async def worker() -> None:
+        # So many workers share one iterator: a task for every unit, and a look at all of them whenever one ends,
+        # would cost more than most units' own work.
+        for unit in waiting:
+            await work(unit)
+
+    workers = [asyncio.ensure_future(worker()) for _ in range(concurrency)]
     try:
-        for unit in units:
-            if len(running) >= concurrency:
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                _raise_first(done)
-            running.add(asyncio.ensure_future(work(unit)))
-        while running:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            _raise_first(done)
+        await asyncio.gather(*workers)
     finally:
-        for task in running:
+        for task in workers:
             task.cancel()
         # Gathered, so that what they raise while they end counts as seen.
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-def _raise_first(done: set[asyncio.Task[None]]) -> None:
-    errors = [task.exception() for task in done if not task.cancelled()]
-    for error in errors:
-        if error is not None:
-            raise error
-    for task in done:
-        task.result()
+        await asyncio.gather(*workers, return_exceptions=True)

@@ -49,7 +49,7 @@ def load_settings_file(path: Path) -> dict[str, Any]:
 
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`values` with each `path.to.key=value` set; the value is read as YAML. A number picks an item of a list."""
-    result = _copied(values)
+    result: dict[str, Any] = _copied(values)
     for override in overrides:
         path, equals, text = override.partition("=")
         keys = path.strip().split(".")
