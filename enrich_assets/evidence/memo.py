@@ -20,7 +20,7 @@ class Memo:
         """The result of `work`, done once a key. One caller's cancellation does not end it for the others."""
         task = self._tasks.get(key)
         if task is None:
-            task = self._tasks[key] = asyncio.ensure_future(_run(work))
+            task = self._tasks[key] = asyncio.ensure_future(work())
             task.add_done_callback(lambda done: self._forget_failure(key, done))
         result: T = await asyncio.shield(task)
         return result
@@ -41,7 +41,3 @@ def memo_of(owner: object) -> Memo:
         memo = _MEMOS[id(owner)] = Memo()
         weakref.finalize(owner, _MEMOS.pop, id(owner), None)
     return memo
-
-
-async def _run(work: Callable[[], Awaitable[T]]) -> T:
-    return await work()

@@ -1,7 +1,6 @@
 """Names in a text by their spelling and the words around them; what speaks for which kind is in `cues`.
 
-Kinds: company, institution, person, product, place, and `other` where no
-cue decides.
+Kinds: company, institution, person, product, place, and `other` where no cue decides.
 """
 
 from __future__ import annotations

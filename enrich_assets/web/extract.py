@@ -12,13 +12,12 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urljoin
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
 from enrich_assets.web.dates import best_date
-from enrich_assets.web.language import language_of
-from enrich_assets.web.urls import canonicalize, on_same_site
+from enrich_assets.web.language import language_code, language_of
+from enrich_assets.web.urls import canonicalize, joined, on_same_site
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -182,20 +181,15 @@ def _declared_language(tree: Any) -> str:
     root = tree if tree.tag == "html" else tree.getroottree().getroot()
     declared = [root.get("lang") or root.get("xml:lang") or ""]
     declared += tree.xpath("//meta[@property='og:locale']/@content")
-    for value in declared:
-        code = re.match(r"\s*([A-Za-z]{2})(?:[-_]|\s*$)", value)
-        if code:
-            return code.group(1).lower()
-    return ""
+    return next(filter(None, map(language_code, declared)), "")
 
 
 def _canonical_url(tree: Any, final_url: str) -> str:
     own = canonicalize(final_url)
     for link in tree.xpath("//link[@rel and @href]"):
         if "canonical" in link.get("rel").lower().split():
-            try:
-                stated = canonicalize(urljoin(final_url, link.get("href").strip()))
-            except ValueError:
+            stated = canonicalize(joined(final_url, link.get("href")))
+            if not stated:
                 continue
             # A site may name its own pages; another site's word does not make this page that one.
             return stated if stated.startswith(("http://", "https://")) and on_same_site(stated, own) else own

@@ -1,4 +1,4 @@
-"""The language of a text by a vote of its commonest words. What a page says of itself is read in `web.extract`."""
+"""Languages: the code that a source declares, and for a text a vote of its commonest words."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ _STOP_WORDS: dict[str, frozenset[str]] = {
         "jego które być ze przy także",
     }.items()
 }
+
+
+def language_code(declared: str) -> str:
+    """The ISO 639-1 code that a declaration such as `en-GB` or `de_AT` begins with; '' where it begins with none."""
+    code = re.match(r"\s*([A-Za-z]{2})(?:[-_]|\s*$)", declared)
+    return code.group(1).lower() if code else ""
 
 
 def language_of(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -36,6 +36,14 @@ def canonicalize(url: str) -> str:
     shown_port = "" if port is None or port == _DEFAULT_PORTS[parts.scheme] else f":{port}"
     query = "&".join(item for item in parts.query.split("&") if item and not _is_tracking(item))
     return urlunsplit((parts.scheme, host + shown_port, parts.path or "/", query, ""))
+
+
+def joined(base: str, link: str) -> str:
+    """`link` as an absolute URL, the way a page at `base` means it; '' where the two make none."""
+    try:
+        return urljoin(base, link.strip())
+    except ValueError:
+        return ""
 
 
 def on_same_site(one: str, other: str) -> bool:

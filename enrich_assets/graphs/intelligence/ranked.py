@@ -50,7 +50,9 @@ def ranked(articles: list[Row], settings: Settings) -> Selection:
     sources: Counter[str] = Counter()
     categories: Counter[str] = Counter()
     while waiting:
-        best = max(waiting, key=lambda a: (_marginal(a, likeness[a["row_id"]], settings), a["tier3_score"], a["row_id"]))
+        best = max(
+            waiting, key=lambda a: (_marginal(a, likeness[a["row_id"]], settings), a["tier3_score"], a["row_id"])
+        )
         waiting.remove(best)
         drop = _over_a_cap(best, settings, sources, categories, len(placed))
         if drop is not None:

@@ -1,7 +1,7 @@
 """The phase `report`: everything the run found, left out and spent, as one document.
 
-Here the document is filled; its shape is `report_content.py`, the origin of
-its numbers `report_provenance.py`; its Markdown, page and workbook are made in the room `reports`.
+Here the document is filled; its shape is `report_content.py`, the origin of its numbers `report_provenance.py`; its
+Markdown, page and workbook are made in the room `reports`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from enrich_assets.core import settings as core_settings
 from enrich_assets.core.envelope import Envelope
+from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.core.settings import inherited
 from enrich_assets.engine.phase import Row, table
 from enrich_assets.graphs.intelligence.report_content import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from enrich_assets.engine.graph import RunInfo
 
 
-class Settings(core_settings.Settings):
+class Settings(SettingsBase):
     """Settings of the report; all of them follow the run unless set here."""
 
     company: Company | None = inherited("Whose report this is.")

@@ -255,7 +255,7 @@ class ReportContent(Frozen):
     sources: list[SourceEntry] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     usage: Usage = Usage()
-    volatile: list[str] = ["usage"]
+    volatile: list[str] = Field(default_factory=lambda: ["usage"])
     """Keys that the artifact's data hash leaves out."""
     provenance: dict[str, Origin] = Field(default_factory=dict)
     """JSON pointer (RFC 6901) of a number in this document → where it comes from."""

@@ -41,7 +41,7 @@ class SharedSettings(EngineSettings):
     """Language of the report, ISO 639-1."""
     company: Company = Company()
     """Whose report this is."""
-    categories: tuple[Category, ...] = Field(default=(), min_length=0)
+    categories: tuple[Category, ...] = ()
     """The subjects that the report covers."""
     sources: tuple[Source, ...] = ()
     """Where articles come from."""

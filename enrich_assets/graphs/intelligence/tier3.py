@@ -61,7 +61,7 @@ class Assessment(BaseModel):
     rationale: str = Field(min_length=1, max_length=600, description="One or two sentences: why these numbers.")
 
 
-DIMENSIONS = ("relevance", "impact", "novelty", "credibility", "actionability")
+DIMENSIONS = tuple(Weights.model_fields)
 
 _IMPACT = ("billion", "million", "percent", "per cent", "nationwide", "worldwide", "standard", "ban", "law", "recall",
            "shortage", "record", "doubled", "halved", "thousand", "mandatory", "industry", "plants", "patients")
@@ -71,7 +71,8 @@ _NOVELTY = ("first", "new", "unveiled", "announced", "launch", "launched", "rele
 _CREDIBILITY = ("study", "trial", "data", "report", "according to", "researchers", "measured", "paper", "regulator",
                 "audit", "results", "independent", "peer", "tested", "filing", "spokesperson")
 _ACTION = ("available", "deadline", "must", "should", "require", "required", "price", "pilot", "guidance", "license",
-           "open source", "download", "training", "upgrade", "comply", "compliance", "deploy", "install", "apply", "plan")
+           "open source", "download", "training", "upgrade", "comply", "compliance", "deploy", "install", "apply",
+           "plan")
 _NUMBER = re.compile(r"\b\d[\d.,]*\b")
 _QUOTE = re.compile(r"[\"“”]")
 

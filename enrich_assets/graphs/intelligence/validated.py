@@ -9,19 +9,20 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field
 
-from enrich_assets.core import settings as core
 from enrich_assets.core.result import PhaseResult
+from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, Selection, table
+from enrich_assets.evidence.background import Grade
 from enrich_assets.evidence.quote import locate, normalised, tells_about
 from enrich_assets.web.urls import canonicalize
 
 
-class Settings(core.Settings):
+class Settings(SettingsBase):
     """Settings of validated."""
 
     max_quarantined: float = Field(default=0.5, ge=0, le=1)
@@ -51,7 +52,7 @@ LEFTOVERS = (
     "lorem ipsum", "{{", "}}", "{%", "<row id", "</row>", "<<<data", "data>>>", "=== row ===", "```",
     "ignore previous instructions", "ignore all previous",
 )  # fmt: skip
-GRADES = ("supported", "own_article", "unsupported")
+GRADES = get_args(Grade)
 
 
 def _empty_field(row: Row, facts: Facts) -> str:

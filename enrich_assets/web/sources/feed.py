@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urljoin
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
 from enrich_assets.web.dates import as_moment, believable
 from enrich_assets.web.extract import text_of_html
+from enrich_assets.web.language import language_code
 from enrich_assets.web.settings import Source
 from enrich_assets.web.sources.entry import Entry
+from enrich_assets.web.urls import joined
 
 FULL_TEXT_WORDS = 120
 _MOST_ENTITY_BYTES = 1_000_000
@@ -45,7 +46,7 @@ def entries(source: Source, page: Page) -> list[Entry]:
     )
     if not parsed.get("version") and (not parsed.entries or _looks_like(page) == "an HTML page"):
         raise _failure("not_a_feed", source, f"the document is {_looks_like(page)}, not a feed.")
-    language = _language(parsed.feed.get("language") or "")
+    language = language_code(parsed.feed.get("language") or "")
     found = [_entry(item, page.final_url, language) for item in parsed.entries]
     return [entry for entry in found if entry.url.startswith(("http://", "https://"))]
 
@@ -54,14 +55,14 @@ def _entry(item: dict[str, Any], base: str, language: str) -> Entry:
     contents = [part.get("value") or "" for part in item.get("content", [])]
     summary = item.get("summary") or ""
     return Entry(
-        url=_joined(base, item.get("link") or ""),
+        url=_url(base, item.get("link") or ""),
         title=_title(item.get("title") or ""),
         author=" ".join(str(item.get("author") or "").split()),
         # dict.get: feedparser's own get gives a date of publication for a missing date of update, with a warning.
         published_at=_moment(dict.get(item, "published_parsed")) or _moment(dict.get(item, "updated_parsed")),
         summary=text_of_html(summary),
         full_text=_full_text(max([*contents, summary], key=len)),
-        language=_language(item.get("language") or "") or language,
+        language=language_code(item.get("language") or "") or language,
     )
 
 
@@ -74,7 +75,7 @@ def _json_entries(source: Source, page: Page) -> list[Entry]:
     items = data.get("items") if isinstance(data, dict) else None
     if not isinstance(items, list) or "jsonfeed.org/version/" not in str(data.get("version", "")):
         raise _failure("not_a_feed", source, "the document is JSON, but no JSON Feed with a version and items.")
-    language = _language(_text(data, "language"))
+    language = language_code(_text(data, "language"))
     authors = _names(data)
     found = [_json_entry(item, page.final_url, language, authors) for item in items if isinstance(item, dict)]
     return [entry for entry in found if entry.url.startswith(("http://", "https://"))]
@@ -86,13 +87,13 @@ def _json_entry(item: Mapping[str, Any], base: str, language: str, authors: str)
     identifier = _text(item, "id")
     url = _text(item, "url") or _text(item, "external_url")
     return Entry(
-        url=_joined(base, url or (identifier if identifier.startswith("http") else "")),
+        url=_url(base, url or (identifier if identifier.startswith("http") else "")),
         title=_title(_text(item, "title")),
         author=_names(item) or authors,
         published_at=as_moment(_text(item, "date_published") or _text(item, "date_modified")),
         summary=text_of_html(_text(item, "summary")) or (text if not html else ""),
         full_text=_full_text(html) if html else _full_text(text),
-        language=_language(_text(item, "language")) or language,
+        language=language_code(_text(item, "language")) or language,
     )
 
 
@@ -125,16 +126,8 @@ def _moment(parts: Any) -> datetime | None:
         return None
 
 
-def _language(value: str) -> str:
-    code = re.match(r"\s*([A-Za-z]{2})(?:[-_]|\s*$)", value)
-    return code.group(1).lower() if code else ""
-
-
-def _joined(base: str, link: str) -> str:
-    try:
-        return urljoin(base, link.strip()) if link.strip() else ""
-    except ValueError:
-        return ""
+def _url(base: str, link: str) -> str:
+    return joined(base, link) if link.strip() else ""
 
 
 def _refuse_entity_bomb(source: Source, body: bytes) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
 from enrich_assets.web.extract import is_html, parsed_html
 from enrich_assets.web.settings import Source
 from enrich_assets.web.sources.entry import Entry
-from enrich_assets.web.urls import canonicalize, on_same_site
+from enrich_assets.web.urls import canonicalize, joined, on_same_site
 
 
 def entries(source: Source, page: Page) -> list[Entry]:
@@ -34,12 +33,12 @@ def entries(source: Source, page: Page) -> list[Entry]:
             "Use kind 'feed' for a feed, or the URL of a page with links.",
         )
     bases = tree.xpath("//base/@href")
-    base = _joined(page.final_url, bases[0]) if bases else page.final_url
+    base = joined(page.final_url, bases[0]) if bases else page.final_url
     own = {canonicalize(page.url), canonicalize(page.final_url)}
     titles: dict[str, str] = {}
     urls: dict[str, str] = {}
     for link in tree.xpath("//a[@href]"):
-        url = _joined(base or page.final_url, link.get("href"))
+        url = joined(base or page.final_url, link.get("href")).partition("#")[0]
         name = canonicalize(url)
         if not name.startswith(("http://", "https://")) or name in own:
             continue
@@ -48,13 +47,6 @@ def entries(source: Source, page: Page) -> list[Entry]:
         urls.setdefault(name, url)
         titles[name] = titles.get(name) or " ".join(link.text_content().split())
     return [Entry(url=url, title=titles[name]) for name, url in urls.items()]
-
-
-def _joined(base: str, link: str) -> str:
-    try:
-        return urljoin(base, link.strip()).partition("#")[0]
-    except ValueError:
-        return ""
 
 
 def _failure(kind: str, source: Source, what: str, fix: str) -> FinalError:
