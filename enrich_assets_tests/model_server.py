@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from enrich_assets.models.extractive import sentences, summary
+from enrich_assets.models.extractive import summary
+from enrich_assets.models.text import sentences
 
 Fault = Literal[
     "429", "500", "503", "reset", "hang", "half_json", "wrong_schema", "empty", "refusal", "filtered", "cut", "huge",

@@ -11,7 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from enrich_assets.models.extractive import definition_sentence, entities, sentences, summary
+from enrich_assets.models.definitions import definition_sentence
+from enrich_assets.models.extractive import summary
+from enrich_assets.models.names import entities
+from enrich_assets.models.text import sentences
 from enrich_assets_tests.model_server import answer_text, digest
 
 INVENTED = "is the oldest maker of glass umbrellas in the northern hemisphere"

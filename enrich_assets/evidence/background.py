@@ -22,7 +22,7 @@ from enrich_assets.evidence.passages import passages
 from enrich_assets.evidence.quote import names_entity
 from enrich_assets.evidence.settings import LookupSettings
 from enrich_assets.evidence.verify import Claim, Finding, ReadPage, is_copy, verified
-from enrich_assets.models.extractive import definition_sentence
+from enrich_assets.models.definitions import definition_sentence
 from enrich_assets.models.settings import EXTRACTIVE
 from enrich_assets.web.extract import extract
 from enrich_assets.web.urls import canonicalize, registered_domain

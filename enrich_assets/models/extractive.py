@@ -1,8 +1,7 @@
-"""The embedded model `extractive`: ranks and picks sentences of a text. No key, no cost, no chance.
+"""Summaries by the embedded model `extractive`: picks the most telling sentences of a text. No key, no chance.
 
-It stands where a language model would stand, and says nothing that the text does not say word for word. Sentences
-and word statistics come from `text`, names from `names` and `definitions`; all are offered here too, so that phases
-need one import.
+It stands where a language model would stand, and says nothing that the text does not say word for word. Its other
+skills stand beside: names in `names`, definitions in `definitions`, sentences and word statistics in `text`.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from enrich_assets.models.definitions import definition_sentence
-from enrich_assets.models.names import Mention, entities
-from enrich_assets.models.text import cosine, keyword_hits, sentences, terms, tfidf, words
+from enrich_assets.models.text import cosine, sentences, tfidf, words
 
 # Weights of the three signals; position is the strongest single one in news (Lin and Hovy, ANLP 1997).
 _POSITION, _CENTRALITY, _QUERY = 0.35, 0.45, 0.5
@@ -33,16 +30,6 @@ _CLUTTER = re.compile(
     re.IGNORECASE,
 )
 _FINISHED = re.compile(r"[.!?…。！？][\"'”’»)\]」』]*$")
-
-
-def rank_sentences(text: str, query: str | None = None) -> list[tuple[int, float]]:
-    """The sentences of `text` by worth, best first: (index into `sentences(text)`, score 0–1).
-
-    The score weighs position (early counts), closeness to the text as a whole (cosine of tf-idf vectors with the
-    sentence's own share) and closeness to `query`; unfinished lines, questions and page clutter count less.
-    """
-    ranked = [(sentence.index, sentence.score) for sentence in _scored(text, query)]
-    return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
 
 
 def summary(text: str, *, lowest: int, highest: int, query: str | None = None) -> str | None:
@@ -74,6 +61,11 @@ class _Scored:
 
 
 def _scored(text: str, query: str | None) -> list[_Scored]:
+    """The sentences of `text` with their worth, 0–1.
+
+    It weighs position (early counts), closeness to the text as a whole (cosine of tf-idf vectors with the sentence's
+    own share) and closeness to `query`; unfinished lines, questions and page clutter count less.
+    """
     all_sentences = sentences(text)
     whole = tfidf(text)
     wanted = tfidf(query) if query else {}
@@ -145,18 +137,3 @@ def _knapsack(candidates: list[_Scored], lowest: int, highest: int) -> list[_Sco
         return None
     _, chosen = max(fitting, key=lambda item: (item[0], [-place for place in item[1]]))
     return [candidates[place] for place in chosen]
-
-
-__all__ = [
-    "Mention",
-    "cosine",
-    "definition_sentence",
-    "entities",
-    "keyword_hits",
-    "rank_sentences",
-    "sentences",
-    "summary",
-    "terms",
-    "tfidf",
-    "words",
-]

@@ -12,18 +12,10 @@ from hypothesis import strategies as st
 
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.models import text as text_module
-from enrich_assets.models.extractive import (
-    cosine,
-    definition_sentence,
-    entities,
-    keyword_hits,
-    rank_sentences,
-    sentences,
-    summary,
-    tfidf,
-    words,
-)
-from enrich_assets.models.text import IDF_SHA256, idf
+from enrich_assets.models.definitions import definition_sentence
+from enrich_assets.models.extractive import summary
+from enrich_assets.models.names import entities
+from enrich_assets.models.text import IDF_SHA256, cosine, idf, keyword_hits, sentences, tfidf, words
 
 DEMO = Path(__file__).resolve().parents[2] / "enrich_assets/graphs/intelligence/demo/articles"
 REAL = Path(__file__).resolve().parents[3] / "shared/data/html/aeb/ground-truth.json"
@@ -113,12 +105,6 @@ def test_cosine_is_one_for_itself_and_zero_for_strangers() -> None:
     assert cosine(a, b) == 0 == cosine(a, {})
 
 
-def test_ranking_puts_the_lead_first_and_a_query_moves_it() -> None:
-    assert rank_sentences(ARTICLE)[0][0] == 0
-    best = rank_sentences(ARTICLE, "who answers for a frozen ladle, works council")[0][0]
-    assert "works council" in sentences(ARTICLE)[best]
-    assert all(0 <= score <= 1 for _, score in rank_sentences(ARTICLE))
-
 
 def test_summary_is_whole_sentences_in_order_within_bounds() -> None:
     text = summary(ARTICLE, lowest=500, highest=600)
@@ -134,6 +120,13 @@ def test_summary_is_whole_sentences_in_order_within_bounds() -> None:
             position = ARTICLE.index(sentence)
     assert rest == ""
     assert text == summary(ARTICLE, lowest=500, highest=600)
+
+
+def test_a_short_summary_takes_the_lead_and_a_query_moves_it() -> None:
+    lead = summary(ARTICLE, lowest=80, highest=170)
+    moved = summary(ARTICLE, lowest=80, highest=170, query="who answers for a frozen ladle, works council")
+    assert lead is not None and lead.startswith("Marlowe Castings opened")
+    assert moved is not None and "The works council asks" in moved
 
 
 def test_summary_says_when_it_is_impossible() -> None:

@@ -19,7 +19,7 @@ from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.evidence.background import Subject, find_background
 from enrich_assets.evidence.quote import names_entity
 from enrich_assets.evidence.settings import LookupSettings
-from enrich_assets.models import extractive
+from enrich_assets.models.names import entities as names_in
 from enrich_assets.models.settings import EXTRACTIVE
 
 Kind = Literal["company", "institution", "person", "product", "place", "other"]
@@ -118,7 +118,7 @@ async def _named_entities(article: Row, clients: Clients, settings: Settings) ->
         return []
     if settings.model == EXTRACTIVE:
         # Some are left out below; twice as many leave enough.
-        mentions = extractive.entities(_spoken(article), 2 * limit + 2)
+        mentions = names_in(_spoken(article), 2 * limit + 2)
         named = [NamedEntity.model_validate({"name": m.name, "kind": m.kind}) for m in mentions]
     else:
         prompt = load_prompt(_ENTITIES_PROMPT).render(row=article, settings=settings)
