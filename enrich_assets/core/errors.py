@@ -13,6 +13,7 @@ EnrichError
 │   └── ArtifactRefused    it failed a blocking check
 ├── DeclarationError       a phase is declared or written wrongly; a defect of the phase, not of its data
 ├── PhaseFailed            a phase ended without publishing
+├── Stopped                a phase was asked to stop, and did
 └── CallError              one request to a model, a search service or a site did not succeed
     ├── TransientError     worth asking again later (429, 5xx, reset, time-out)
     ├── MalformedAnswer    an answer came and cannot be used; asked again with the reason
@@ -104,6 +105,10 @@ class DeclarationError(EnrichError):
 
 class PhaseFailed(EnrichError):
     """A phase ended without publishing; what was paid for is in the ledger."""
+
+
+class Stopped(EnrichError):
+    """A phase was asked to stop by a signal, a person or Dagster, and did; answers so far are in the ledger."""
 
 
 class CallError(EnrichError):

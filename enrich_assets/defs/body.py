@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from enrich_assets.core.errors import EnrichError, UserError
+from enrich_assets.core.errors import EnrichError, Stopped, UserError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs.metadata import materialization_metadata
@@ -37,6 +37,11 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
         store.check_writable()
         with getattr(context.resources, LEDGER).open(str(store.root)) as ledger:
             result = _run(context, graph, phase, run_id, loaded, store, ledger)
+    except Stopped as error:
+        context.log.info(str(error))
+        # Said first, so that the launch ends as CANCELED and not as failed.
+        context.instance.report_run_canceling(context.run)
+        raise dg.DagsterExecutionInterruptedError from error
     except EnrichError as error:
         # Not retried by Dagster: what could be retried was retried row by row, inside.
         raise dg.Failure(description=str(error), allow_retries=False) from error
@@ -96,6 +101,7 @@ def _run(
         sides=_sides(store, graph, run_id, phase),
         registration=registered,
         report=report,
+        should_stop=lambda: _wish_to_stop(context),
     )
     try:
         result = run_phase(job)
@@ -107,10 +113,16 @@ def _run(
                 sparks[figure.name] = figure.spark(result.table, result)
         reports = reports_of(store, graph, result, inputs) if phase is graph.last else {}
     except BaseException as error:
-        status = "failed" if isinstance(error, Exception) else "stopped"
+        status = "failed" if isinstance(error, Exception) and not isinstance(error, Stopped) else "stopped"
         ledger.phase_ended(run_id, phase.name, status, message=str(error)[:2000] or type(error).__name__)
         raise
     return result.with_files(figures=figures, sparks=sparks, reports=reports)
+
+
+def _wish_to_stop(context: dg.AssetExecutionContext) -> str:
+    launch = context.instance.get_run_by_id(context.run_id)
+    canceled = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+    return "cancelled in Dagster" if launch is not None and launch.status in canceled else ""
 
 
 def _one_run(keys: Sequence[str]) -> str:

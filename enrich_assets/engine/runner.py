@@ -18,6 +18,7 @@ from enrich_assets.core.errors import (
     EndpointError,
     EnrichError,
     PhaseFailed,
+    Stopped,
     StorageError,
     TransientError,
 )
@@ -33,6 +34,7 @@ from enrich_assets.engine.outcomes import Outcomes
 from enrich_assets.engine.phase import Phase, Row, Selection
 from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.engine.settings import EngineSettings
+from enrich_assets.engine.stopping import GRACE_SECONDS, Stop, signals_heard
 from enrich_assets.engine.window import gather_window
 
 EMBEDDED_MODEL = "extractive"
@@ -57,7 +59,8 @@ class Job:
 
     `inputs` are the published inputs by phase name (`Graph.inputs`), `sides` the side tables named in `also`.
     `resolved` are the run's frozen settings. `open_clients(calls, asker)` gives a row phase its clients as an async
-    context manager. `report(meter, rows_in, rows_done)` is called about once a second.
+    context manager. `report(meter, rows_in, rows_done)` is called about once a second, and so is `should_stop()`,
+    which gives the reason to stop or an empty text.
     """
 
     graph: Graph
@@ -71,6 +74,7 @@ class Job:
     sides: Mapping[str, pa.Table] = field(default_factory=dict)
     registration: Mapping[str, Any] | None = None
     report: Callable[[Meter, int, int], None] = lambda meter, rows_in, rows_done: None
+    should_stop: Callable[[], str] = lambda: ""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
@@ -85,7 +89,7 @@ def run_phase(job: Job) -> PhaseResult:
     """Runs a phase to its result, checks and figures included; nothing is published.
 
     Raises PhaseFailed when too many rows failed or an endpoint refuses everything, DeclarationError for a defect of
-    the phase, StorageError when the ledger cannot commit.
+    the phase, StorageError when the ledger cannot commit, Stopped when it was asked to stop.
     """
     return asyncio.run(_run(job))
 
@@ -111,19 +115,27 @@ async def _run(job: Job) -> PhaseResult:
     else:
         rows = _input_rows(job)
         outcomes.rows_in = len(rows)
-        reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes))
+        stop = Stop()
+        reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes, stop))
         try:
-            if phase.shape == "ask":
-                try:
-                    await _run_ask(job, settings, asker, rows, outcomes)
-                finally:
-                    await calls.close()
-            else:
-                async with job.open_clients(calls, asker) as clients:
+            with signals_heard(stop):
+                if phase.shape == "ask":
                     try:
-                        await _run_rows(job, settings, clients, rows, outcomes)
+                        await _run_ask(job, settings, asker, rows, outcomes, stop)
                     finally:
-                        await calls.close()
+                        await calls.close(grace=GRACE_SECONDS)
+                else:
+                    async with job.open_clients(calls, asker) as clients:
+                        try:
+                            await _run_rows(job, settings, clients, rows, outcomes, stop)
+                        finally:
+                            await calls.close(grace=GRACE_SECONDS)
+            if stop:
+                raise Stopped(
+                    f"stopped after {outcomes.done} of {outcomes.rows_in} rows ({stop.reason}).",
+                    where=phase.name,
+                    fix=f"Every answer so far is kept. Go on with: enrich resume {job.run.run_id}",
+                )
         except EndpointError as error:
             raise PhaseFailed(
                 f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}",
@@ -163,9 +175,12 @@ async def _run(job: Job) -> PhaseResult:
     return result.with_checks(run_checks(phase, result, settings))
 
 
-async def _report(job: Job, meter: Meter, outcomes: Outcomes) -> None:
+async def _report(job: Job, meter: Meter, outcomes: Outcomes, stop: Stop) -> None:
     while True:
         await asyncio.sleep(1.0)
+        reason = await asyncio.to_thread(job.should_stop)
+        if reason:
+            stop.ask(reason)
         try:
             # In a thread: it writes to the ledger, and must not hold up the rows while another process does so too.
             await asyncio.to_thread(job.report, meter, outcomes.rows_in, outcomes.done)
@@ -234,7 +249,9 @@ def _run_table(job: Job, settings: Any, outcomes: Outcomes) -> Mapping[str, Any]
     return None
 
 
-async def _run_rows(job: Job, settings: Any, clients: Clients, rows: Sequence[Row], outcomes: Outcomes) -> None:
+async def _run_rows(
+    job: Job, settings: Any, clients: Clients, rows: Sequence[Row], outcomes: Outcomes, stop: Stop
+) -> None:
     phase = job.phase
     extra = {}
     for name in phase.also:
@@ -249,10 +266,10 @@ async def _run_rows(job: Job, settings: Any, clients: Clients, rows: Sequence[Ro
         with _row_boundary(row, index, outcomes):
             outcomes.take(row, await phase.function(seen, clients, settings, **extra), index)
 
-    await gather_window(enumerate(rows), work, concurrency=job.shared.concurrency)
+    await gather_window(enumerate(rows), work, concurrency=job.shared.concurrency, stop=stop)
 
 
-async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], outcomes: Outcomes) -> None:
+async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], outcomes: Outcomes, stop: Stop) -> None:
     phase = job.phase
     assert phase.answer is not None and phase.prompt is not None and phase.without_model is not None
     answer, model = phase.answer, str(settings.model)
@@ -264,6 +281,8 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
                 outcomes.take(row, phase.function(row, phase.without_model(seen, settings), settings), index)
             if index % 16 == 0:
                 await asyncio.sleep(0)  # lets the progress be reported, and a signal be heard
+                if stop:
+                    return
         _select(phase, settings, outcomes)
         return
     template = load_prompt(phase.prompt)
@@ -324,7 +343,7 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
             yield [twin]
 
     # Twice as many rows as slots: while answers are committed, the next requests are made already.
-    await gather_window(units(), work, concurrency=2 * job.shared.concurrency)
+    await gather_window(units(), work, concurrency=2 * job.shared.concurrency, stop=stop)
     _select(phase, settings, outcomes)
 
 

@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from enrich_assets.engine.stopping import Stop
+
 U = TypeVar("U")
 
 
-async def gather_window(units: Iterable[U], work: Callable[[U], Awaitable[None]], *, concurrency: int) -> None:
+async def gather_window(
+    units: Iterable[U], work: Callable[[U], Awaitable[None]], *, concurrency: int, stop: Stop | None = None
+) -> None:
     """Runs `work(unit)` for every unit of an iterator, `concurrency` at a time, taking the next as one ends.
 
     The first exception stops the admission, cancels what is in flight, and is raised. An iterator that raises does
-    the same.
+    the same. When a stop is asked for, the work in flight is cancelled and this returns; what a request of it brings
+    after that is still committed by `Calls.close`.
     """
     waiting = iter(units)
 
@@ -24,10 +29,15 @@ async def gather_window(units: Iterable[U], work: Callable[[U], Awaitable[None]]
             await work(unit)
 
     workers = [asyncio.ensure_future(worker()) for _ in range(concurrency)]
+    ended = asyncio.gather(*workers)
+    asked = asyncio.ensure_future(stop.wait() if stop is not None else asyncio.Event().wait())
     try:
-        await asyncio.gather(*workers)
+        await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
     finally:
-        for task in workers:
+        ended.cancel()
+        for task in (*workers, asked):
             task.cancel()
         # Gathered, so that what they raise while they end counts as seen.
-        await asyncio.gather(*workers, return_exceptions=True)
+        await asyncio.gather(*workers, ended, asked, return_exceptions=True)

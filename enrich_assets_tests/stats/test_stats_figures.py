@@ -135,11 +135,11 @@ def test_labels_are_one_readable_line() -> None:
     assert "$x^2$ & <b>" in shown and "日本語のカテゴリー" in shown
 
 
-def test_a_figure_takes_less_than_150_milliseconds() -> None:
+def test_a_figure_takes_less_than_150_milliseconds_of_processor_time() -> None:
     DropReasons().draw(table_of(), outcome_of())
     took = []
     for figure in FIGURES:
-        start = time.perf_counter()
+        start = time.process_time()
         figure.draw(table_of(), outcome_of())
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert statistics.median(took) < 0.15
