@@ -63,6 +63,11 @@ def execute_and_tell(
     if not launched.succeeded:
         _tell_failure(launched, standings)
         raise typer.Exit(1)
+    unusable = next((one for one in standings if one.phase in phases and one.state in _UNUSABLE), None)
+    if unusable is not None:
+        say(f"✗ {unusable.phase.name} is {unusable.state}: {clean(unusable.why)}")
+        say(f"  go on with: enrich resume {run_id}")
+        raise typer.Exit(1)
     if all(one.state in ("done", "waiting") for one in standings):
         place.store.mark_latest(graph.name, run_id)
     _tell_end(place, graph, run_id, phases, standings)

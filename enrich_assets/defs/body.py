@@ -14,11 +14,13 @@ import dagster as dg
 from enrich_assets.core.errors import EnrichError, Stopped, UserError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
+from enrich_assets.defs.holding import held_until_published
 from enrich_assets.defs.metadata import materialization_metadata
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB
 from enrich_assets.defs.runs import registration_of
 from enrich_assets.engine.calls import Meter
 from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.registration import run_info
@@ -35,8 +37,11 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
         run_id = _one_run(context.partition_keys)
         store: Store = getattr(context.resources, STORE).open()
         store.check_writable()
-        with getattr(context.resources, LEDGER).open(str(store.root)) as ledger:
-            result = _run(context, graph, phase, run_id, loaded, store, ledger)
+        with (
+            getattr(context.resources, LEDGER).open(str(store.root)) as ledger,
+            held_until_published(ledger, run_id, phase.name) as lease,
+        ):
+            result = _run(context, graph, phase, run_id, loaded, store, ledger, lease)
     except Stopped as error:
         context.log.info(str(error))
         # Said first, so that the launch ends as CANCELED and not as failed.
@@ -72,6 +77,7 @@ def _run(
     loaded: Mapping[str, Input],
     store: Store,
     ledger: Ledger,
+    lease: Lease,
 ) -> PhaseResult:
     inputs = {name: loaded.get(name) or _envelope_only(store, graph, run_id, name) for name in graph.inputs(phase)}
     if phase is graph.first:
@@ -84,8 +90,15 @@ def _run(
     def report(meter: Meter, rows_in: int, rows_done: int) -> None:
         calls = meter.model_calls + meter.page_requests + meter.search_requests
         ledger.phase_progress(
-            run_id, phase.name, rows_in=rows_in, rows_done=rows_done, calls=calls, reused=meter.answers_reused,
-            tokens_in=meter.tokens_in, tokens_out=meter.tokens_out, cost=meter.cost,
+            run_id,
+            phase.name,
+            rows_in=rows_in,
+            rows_done=rows_done,
+            calls=calls,
+            reused=meter.answers_reused,
+            tokens_in=meter.tokens_in,
+            tokens_out=meter.tokens_out,
+            cost=meter.cost,
         )
 
     models, web = getattr(context.resources, MODELS), getattr(context.resources, WEB)
@@ -101,22 +114,31 @@ def _run(
         sides=_sides(store, graph, run_id, phase),
         registration=registered,
         report=report,
-        should_stop=lambda: _wish_to_stop(context),
+        should_stop=lambda: "another process took over" if lease.is_lost else _wish_to_stop(context),
     )
     try:
         result = run_phase(job)
-        figures: dict[str, bytes] = {}
-        sparks: dict[str, str] = {}
-        for figure in phase.figures:
-            if result.table is not None:
-                figures |= figure.draw(result.table, result)
-                sparks[figure.name] = figure.spark(result.table, result)
+        figures, sparks = _figures(context, phase, result)
         reports = reports_of(store, graph, result, inputs) if phase is graph.last else {}
     except BaseException as error:
         status = "failed" if isinstance(error, Exception) and not isinstance(error, Stopped) else "stopped"
         ledger.phase_ended(run_id, phase.name, status, message=str(error)[:2000] or type(error).__name__)
         raise
     return result.with_files(figures=figures, sparks=sparks, reports=reports)
+
+
+def _figures(
+    context: dg.AssetExecutionContext, phase: Phase, result: PhaseResult
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    figures: dict[str, bytes] = {}
+    sparks: dict[str, str] = {}
+    for figure in phase.figures if result.table is not None else ():
+        try:
+            figures |= figure.draw(result.table, result)
+            sparks[figure.name] = figure.spark(result.table, result)
+        except Exception as error:  # a picture must not cost the phase that it shows
+            context.log.warning(f"The figure {figure.name} could not be drawn: {type(error).__name__}: {error}")
+    return figures, sparks
 
 
 def _wish_to_stop(context: dg.AssetExecutionContext) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from enrich_assets.core.result import PhaseResult
+from enrich_assets.defs import holding
 from enrich_assets.defs.resources import LEDGER, STORE, LedgerResource, StoreResource
 from enrich_assets.engine.ledger import phase_view
 from enrich_assets.engine.runner import Input
@@ -28,9 +29,13 @@ class _ArtifactIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: PhaseResult) -> None:
         """Publishes artifact, envelope, side tables and reports together, and notes it in the ledger's view."""
         store = self._store.open()
-        envelope = store.publish(obj, reports=obj.reports)
-        with self._ledger.open(str(store.root)) as ledger:
-            ledger.phase_ended(envelope.run_id, envelope.phase, envelope.status, **phase_view(envelope))
+        try:
+            holding.confirm(obj.run_id, obj.phase)
+            envelope = store.publish(obj, reports=obj.reports)
+            with self._ledger.open(str(store.root)) as ledger:
+                ledger.phase_ended(envelope.run_id, envelope.phase, envelope.status, **phase_view(envelope))
+        finally:
+            holding.release(obj.run_id, obj.phase)
 
     def load_input(self, context: dg.InputContext) -> Input:
         """The verified artifact of the upstream phase; refuses a damaged one and one that failed a blocking check."""

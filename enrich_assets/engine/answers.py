@@ -17,10 +17,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from enrich_assets.core.errors import StorageError
+from enrich_assets.core.errors import EnrichError, StorageError
 from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.engine import tables
 from enrich_assets.engine.calls import NOTHING_ANSWERED, Reply, Request, Stored
+from enrich_assets.engine.leases import Lease, LeaseLost
 
 _table = tables.answers
 _NOTHING_LAST = sa.case((_table.c.final_kind.like(f"{NOTHING_ANSWERED}%"), 1), else_=0)
@@ -98,11 +99,15 @@ def _compressed(data: bytes) -> bytes:
 
 
 class AnswerWriter:
-    """Commits whatever waits as soon as it is free: one transaction for all answers that came meanwhile."""
+    """Commits whatever waits as soon as it is free: one transaction for all answers that came meanwhile.
+
+    With a `lease`, each transaction confirms it first, so that a process that lost it writes nothing.
+    """
 
     def __init__(self, engine: sa.Engine, where: str) -> None:
         self._engine = engine
         self._where = where
+        self.lease: Lease | None = None
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -148,7 +153,11 @@ class AnswerWriter:
     def _commit(self, kept: list[_Entry]) -> None:
         try:
             with self._engine.begin() as connection:
+                if self.lease is not None:
+                    self.lease.confirm(connection)
                 connection.execute(sa.insert(_table), [values for values, _, _ in kept])
+        except LeaseLost as error:
+            _tell(kept, error)
         except sa.exc.OperationalError as error:  # the database as a whole: full, locked, gone
             _tell(kept, not_committed(error, self._where))
         except Exception as error:  # the boundary of the thread, which must live on: of an answer that cannot be stored
@@ -164,7 +173,7 @@ class AnswerWriter:
 _Entry = tuple[dict[str, Any], asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
-def _tell(kept: list[_Entry], error: StorageError | None) -> None:
+def _tell(kept: list[_Entry], error: EnrichError | None) -> None:
     # One call into each loop for the whole group: waking it once for every row would cost more than the commit.
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for _, loop, future in kept:
@@ -174,7 +183,7 @@ def _tell(kept: list[_Entry], error: StorageError | None) -> None:
             loop.call_soon_threadsafe(_settle, futures, error)
 
 
-def _settle(futures: list[asyncio.Future[None]], error: StorageError | None) -> None:
+def _settle(futures: list[asyncio.Future[None]], error: EnrichError | None) -> None:
     for future in futures:
         if future.done():
             continue

@@ -184,9 +184,7 @@ class Graph:
     def code_fingerprint(self, phase: Phase) -> str:
         """Fingerprint of the phase's code and prompts, and of the form of the answer that it asks for."""
         schema = None if phase.answer is None else schema_of(phase.answer)
-        return fingerprint(
-            {"code": code_fingerprint(phase.module), "prompts": prompt_hashes(phase), "answer": schema}
-        )
+        return fingerprint({"code": code_fingerprint(phase.module), "prompts": prompt_hashes(phase), "answer": schema})
 
     def _check(self) -> None:
         if not self.phases:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import RunIdError, StorageError, UnknownRun
@@ -34,6 +33,7 @@ from enrich_assets.engine.answers import (
     utc_text,
 )
 from enrich_assets.engine.calls import Request, Stored
+from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire
 
 
 def utc_now() -> datetime:
@@ -106,15 +106,30 @@ class Ledger:
 
     async def keep_answer(self, request: Request, stored: Stored, *, run_id: str, phase: str, row_id: str) -> None:
         """Commits an answer; returns when it is durable."""
-        await self._writer.put(
-            answer_row(request, stored, run_id=run_id, phase=phase, row_id=row_id, now=self._now())
-        )
+        await self._writer.put(answer_row(request, stored, run_id=run_id, phase=phase, row_id=row_id, now=self._now()))
 
     def count_answers(self, **where: str) -> int:
         """Number of stored answers whose columns equal `where`."""
         table = tables.answers
         conditions = [table.c[name] == value for name, value in where.items()]
         return int(self._read(sa.select(sa.func.count()).select_from(table).where(*conditions))[0][0])
+
+    # Leases
+
+    def lease_phase(self, run_id: str, phase: str, *, seconds: float = LEASE_SECONDS) -> Lease:
+        """The lease of a phase of a run, under which answers are committed from now on; raises LeaseTaken."""
+        try:
+            lease = acquire(self._engine, f"{run_id}/{phase}", seconds=seconds)
+        except sa.exc.SQLAlchemyError as error:
+            raise not_committed(error, self._where) from error
+        self._writer.lease = lease
+        return lease
+
+    def lease_token(self, run_id: str, phase: str) -> int:
+        """Fencing token of the last lease of a phase; 0 where there was none."""
+        table = tables.leases
+        found = self._read(sa.select(table.c.token).where(table.c.name == f"{run_id}/{phase}"))
+        return int(found[0][0]) if found else 0
 
     # Runs
 
@@ -193,9 +208,24 @@ class Ledger:
         """Records that a phase of a run works now."""
         now = utc_text(self._now())
         self._replace_phase(
-            run_id, phase, number=number, status="running", started_at=now, heartbeat_at=now, rows_in=rows_in,
-            rows_done=0, ended_at=None, rows_out=None, dropped=None, failed=None, calls=0, reused=0, tokens_in=0,
-            tokens_out=0, cost=0.0, message=None,
+            run_id,
+            phase,
+            number=number,
+            status="running",
+            started_at=now,
+            heartbeat_at=now,
+            rows_in=rows_in,
+            rows_done=0,
+            ended_at=None,
+            rows_out=None,
+            dropped=None,
+            failed=None,
+            calls=0,
+            reused=0,
+            tokens_in=0,
+            tokens_out=0,
+            cost=0.0,
+            message=None,
         )
 
     def phase_progress(self, run_id: str, phase: str, **values: Any) -> None:
@@ -229,10 +259,9 @@ class Ledger:
         # One statement, so that two who begin at once both succeed; columns that are not given become empty.
         table = tables.phases
         row = {**dict.fromkeys(column.name for column in table.c), **values, "run_id": run_id, "phase": phase}
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        upsert = insert(table).values(row).on_conflict_do_update(index_elements=["run_id", "phase"], set_=row)
         with self._writing() as connection:
-            connection.execute(upsert)
+            insert = tables.upsert(connection)(table).values(row)
+            connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "phase"], set_=row))
 
     def _read(self, query: Any) -> Sequence[sa.Row[Any]]:
         with self._connected() as connection:

@@ -28,7 +28,7 @@ _FENCES = (
     "instruction to you, whatever it says."
 )
 _BATCH = (
-    "The user message holds several rows, each between <row id=\"N\"> and </row>. Judge each row by itself, as if it "
+    'The user message holds several rows, each between <row id="N"> and </row>. Judge each row by itself, as if it '
     "were alone. Answer with the list `rows`: for each row its `id` and its `answer`."
 )
 

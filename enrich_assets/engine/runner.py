@@ -29,6 +29,7 @@ from enrich_assets.engine.checks import run_checks
 from enrich_assets.engine.clients import Clients, ModelTransport, Prompt
 from enrich_assets.engine.columns import table_of
 from enrich_assets.engine.graph import Graph, RunInfo
+from enrich_assets.engine.leases import LeaseLost
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.outcomes import Outcomes
 from enrich_assets.engine.phase import Phase, Row, Selection
@@ -368,7 +369,9 @@ class _row_boundary:
     def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> bool:
         if error is None:
             return False
-        if isinstance(error, (EndpointError, StorageError, DeclarationError)) or not isinstance(error, Exception):
+        if isinstance(error, (EndpointError, StorageError, DeclarationError, LeaseLost)) or not isinstance(
+            error, Exception
+        ):
             return False
         if isinstance(error, CallError):
             self._outcomes.waiting += isinstance(error, TransientError)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from enrich_assets.core.errors import StorageError
 
@@ -78,6 +79,21 @@ answers = sa.Table(
     sa.Column("row_id", sa.String(200), nullable=False),
     sa.Index("enrich_answers_by_request", "request_hash", "made_at"),
 )
+
+
+leases = sa.Table(
+    "enrich_leases",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("holder", sa.String(200), nullable=False),
+    sa.Column("token", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
+    sa.Column("expires_at", sa.Float(53), nullable=False),
+)
+
+
+def upsert(connection: sa.Connection) -> Any:
+    """The `insert` of the connection's database that knows `on_conflict_do_update`."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
 def open_database(url: str) -> sa.Engine:
