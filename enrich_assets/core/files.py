@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from upath import UPath
 from enrich_assets.core.errors import ArtifactMissing, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
+_BEING_WRITTEN_SECONDS = 3600.0
+"""A temporary file that is older was left by a process that died: writing one takes seconds."""
 
 _FIXES = {
     errno.ENOSPC: "Free some space there, or set ENRICH_STORAGE to another place; then resume.",
@@ -81,6 +84,17 @@ def read_bytes(path: UPath) -> bytes:
         raise ArtifactMissing("there is no such file.", where=str(path), fix="Run the phase that makes it.") from error
     except Exception as error:  # as in write_atomic
         raise storage_error("cannot be read", path, error) from error
+
+
+def is_being_written(path: UPath) -> bool:
+    """Whether it is a temporary file that another writer may be about to rename; an hour after its last write, not."""
+    name = path.path.rsplit("/", 1)[-1]
+    if not (is_local(path) and name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)):
+        return False
+    try:
+        return time.time() - local_path(path).stat().st_mtime < _BEING_WRITTEN_SECONDS
+    except OSError:
+        return False
 
 
 def remove(path: UPath) -> None:

@@ -29,6 +29,7 @@ from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing, EnrichEr
 from enrich_assets.core.files import (
     TEMPORARY_SUFFIX,
     files_below,
+    is_being_written,
     names_in,
     read_bytes,
     remove,
@@ -236,12 +237,16 @@ def _tidy(folder: RunFolder, publication: Publication, before: Present | None) -
 
 
 def owned_files(folder: RunFolder, phase: str) -> list[str]:
-    """Relative names of all files that stand in the folders that belong to the phase alone, and its leftovers."""
+    """Relative names of all files that stand in the folders that belong to the phase alone, and its leftovers.
+
+    What another process may be writing at this moment is none of them.
+    """
     base = f"{folder.path.path.rstrip('/')}/"
     found = [p for area in ("etl", "eda") for p in files_below(folder.path / area / phase)]
-    names = [p.path.removeprefix(base) for p in found]
     hidden = tuple(f".{phase}{suffix}." for suffix in ARTIFACT_SUFFIXES)
-    return names + [n for n in names_in(folder.path) if n.startswith(hidden) and n.endswith(TEMPORARY_SUFFIX)]
+    beside = [n for n in names_in(folder.path) if n.startswith(hidden) and n.endswith(TEMPORARY_SUFFIX)]
+    found += [folder.path / name for name in beside]
+    return [p.path.removeprefix(base) for p in found if not is_being_written(p)]
 
 
 def _prune_versions(folder: RunFolder, envelope: Envelope) -> None:
@@ -250,7 +255,7 @@ def _prune_versions(folder: RunFolder, envelope: Envelope) -> None:
     base = f"{place.path.rstrip('/')}/"
     for path in files_below(place):
         top = path.path.removeprefix(base).split("/", 1)[0]
-        if top.removesuffix(".parquet").removesuffix(".json") not in keep:
+        if top.removesuffix(".parquet").removesuffix(".json") not in keep and not is_being_written(path):
             remove(path)
             remove_empty_folders(path.parent, up_to=folder.path)
 

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,22 @@ def test_an_object_store_that_refuses_the_nth_put_keeps_the_earlier_publication(
             break
     files.store.clear()
     assert refused >= 12 and disk.calls <= allowed
+
+
+@pytest.mark.parametrize("folder", [".", "etl/filled", "eda/filled", "versions/filled"])
+def test_a_publication_leaves_the_temporary_files_of_other_writers_alone(tmp_path: Path, folder: str) -> None:
+    Store(tmp_path).publish(OLD)
+    place = tmp_path.joinpath(*RUN[:2], folder)
+    place.mkdir(parents=True, exist_ok=True)
+    young, abandoned = place / ".filled.parquet.0a1b2c3d.tmp", place / ".filled.parquet.4e5f6a7b.tmp"
+    for path in (young, abandoned):
+        path.write_bytes(b"half")
+    two_hours_ago = time.time() - 7200
+    os.utime(abandoned, (two_hours_ago, two_hours_ago))
+    Store(tmp_path).publish(NEW)
+    assert young.read_bytes() == b"half"
+    assert not abandoned.exists()
+    assert state(tmp_path) == 2
 
 
 KILLER = """
