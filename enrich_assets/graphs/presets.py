@@ -1,8 +1,13 @@
-"""Presets and settings files: read, merged with overrides, errors that name the file and the key."""
+"""Presets and settings files: read, merged with overrides, errors that name the file and the key.
+
+What the YAML may hold, and how large it may be, belongs to `graphs.bounded_yaml`.
+"""
 
 from __future__ import annotations
 
 import difflib
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,8 +16,11 @@ from typing import Any
 import yaml
 
 from enrich_assets.core.errors import SettingsError
+from enrich_assets.graphs.bounded_yaml import DEEPEST, YamlRefused, read_yaml
 
 DEFAULT_PRESET = "ai_news"
+LARGEST_FILE_BYTES = 2_000_000
+"""A settings file that is larger is something else: three thousand sources are some 300 kB."""
 
 
 def preset_names(graph: str) -> list[str]:
@@ -39,11 +47,18 @@ def load_preset(graph: str, name: str) -> dict[str, Any]:
 def load_settings_file(path: Path) -> dict[str, Any]:
     """The settings in a YAML file; raises SettingsError naming the file, and the line of a syntax error."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _regular_file(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise SettingsError("there is no such file.", where=str(path), fix="Check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot be read: {error}", where=str(path), fix="A settings file is UTF-8 YAML.") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"is not UTF-8: byte {error.start + 1} cannot be read.", where=str(path), fix="Save it as UTF-8."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"cannot be read: {reason}.", where=str(path), fix="A settings file is UTF-8 YAML that you may read."
+        ) from None
     return _mapping(text, str(path))
 
 
@@ -53,14 +68,38 @@ def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     for override in overrides:
         path, equals, text = override.partition("=")
         keys = path.strip().split(".")
-        if not equals or not all(keys):
+        if not equals or not all(keys) or len(keys) > DEEPEST:
             raise SettingsError(f"--set {override!r:.120} is not key=value.", fix="Write --set tier3.threshold=6.5")
         try:
-            value = yaml.safe_load(text)
+            value = read_yaml(text)
+        except YamlRefused as error:
+            raise SettingsError(
+                f"--set {override!r:.120}: {error.problem}.",
+                fix="Correct the value; large settings belong into a file.",
+            ) from None
         except yaml.YAMLError:
             value = text
         _set(result, keys, value, override)
     return result
+
+
+def _regular_file(path: Path) -> bytes:
+    # Opened without waiting: opening a pipe that nobody writes into would wait for ever.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SettingsError("is no file but a folder, pipe or device.", where=str(path), fix="Name a YAML file.")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(LARGEST_FILE_BYTES + 1)
+    finally:
+        os.close(handle)
+    if len(content) > LARGEST_FILE_BYTES:
+        raise SettingsError(
+            f"is larger than {LARGEST_FILE_BYTES / 1e6:.0f} MB, which no settings are.",
+            where=str(path),
+            fix="Check the path.",
+        )
+    return content
 
 
 def _set(target: Any, keys: list[str], value: Any, override: str) -> None:
@@ -87,12 +126,12 @@ def _index(items: list[Any], key: str, override: str) -> int:
 
 def _mapping(text: str, where: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(text)
+        found = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", "") or str(error)
-        raise SettingsError(f"{line}{problem}", where=where, fix="Correct the YAML.") from None
+        problem = getattr(error, "problem", "") or str(error).splitlines()[0]
+        raise SettingsError(f"{line}{problem}.", where=where, fix="Correct the YAML.") from None
     if found is None:
         return {}
     if not isinstance(found, dict):
