@@ -20,9 +20,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 def canonical_json(value: Any) -> bytes:
     """`value` as UTF-8 JSON with sorted keys and no white space, so that equal values have equal bytes."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain, allow_nan=False
-    ).encode("utf-8", "surrogatepass")
+    return _CANONICAL.encode(value).encode("utf-8", "surrogatepass")
 
 
 def _plain(value: Any) -> Any:
@@ -46,6 +44,11 @@ def sha256(data: bytes) -> str:
 def fingerprint(value: Any) -> str:
     """Hexadecimal SHA-256 of the canonical JSON of `value`."""
     return sha256(canonical_json(value))
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain, allow_nan=False
+)
 
 
 @cache

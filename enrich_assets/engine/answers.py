@@ -51,7 +51,7 @@ def stored_answer(row: Any, *, request_hash: str, where: str) -> Stored:
     """The answer in a row of FIND_ANSWER; raises StorageError when it cannot be read back."""
     content, made_at, final, final_kind, tokens_in, tokens_out, cost, seconds, run_id = row
     try:
-        found = json.loads(zlib.decompress(content))
+        found = json.loads(content if content[:1] == b"{" else zlib.decompress(content))
     except (zlib.error, ValueError) as error:
         raise StorageError(
             f"the stored answer to request {request_hash[:12]} is damaged.",
@@ -92,7 +92,12 @@ def answer_row(
     }
 
 
+_WORTH_COMPRESSING = 512
+
+
 def _compressed(data: bytes) -> bytes:
+    if len(data) < _WORTH_COMPRESSING:
+        return data  # an object begins with a brace, which nothing that zlib makes does
     # A small window: zlib.compress sets up 256 KB for every call, which takes ten times as long as a short answer.
     packer = zlib.compressobj(1, zlib.DEFLATED, 12, 4)
     return packer.compress(data) + packer.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class PromptTemplate:
     sha256: str
     _system: jinja2.Template
     _user: jinja2.Template
+    _last_system: list[tuple[Any, str]] = field(default_factory=list, compare=False)
 
     def render(self, *, row: Mapping[str, Any], settings: Any, note: str = "") -> Prompt:
         """The prompt of one row. `note` says what was wrong with the answer before."""
@@ -74,7 +75,10 @@ class PromptTemplate:
         return Prompt(system=system, user="\n\n".join(users))
 
     def _system_of(self, settings: Any) -> str:
-        return self._fill(self._system, settings=settings)
+        # The same for every row of a phase, and half of the rendering.
+        if not self._last_system or self._last_system[0][0] is not settings:
+            self._last_system[:] = [(settings, self._fill(self._system, settings=settings))]
+        return self._last_system[0][1]
 
     def _user_of(self, row: Mapping[str, Any], settings: Any) -> str:
         return self._fill(self._user, row=row, settings=settings)
