@@ -5,12 +5,14 @@ Belongs here: what has to be right before anything is paid. Executing phases bel
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from enrich_assets.core.errors import ArtifactError, UnknownRun
+from enrich_assets.core.errors import ArtifactError, SettingsError, UnknownRun
 from enrich_assets.defs.partitions import add_run
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger, utc_now
@@ -19,6 +21,14 @@ from enrich_assets.graphs.presets import DEFAULT_PRESET, load_preset, with_overr
 from enrich_assets.models.llm import check_model
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.store.store import Store
+
+_LIKE_A_RUN_ID = re.compile(r"\d{8}_\d{6}(-\d+)?")
+_LONGEST_TITLE = 300
+"""Characters of a title that the ledger keeps, by which the run is found."""
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, lone surrogates, and line and paragraph separators."""
+_DIRECTIONS = ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")
+"""Bidirectional classes of characters that turn the text behind them around."""
 
 
 def begin_run(
@@ -61,6 +71,7 @@ def begin_run(
         like_run=like,
         earlier=repeated["earlier"] if repeated else (),
     )
+    check_title(registered["title"], graph, store, ledger, where=where)
     if repeated is None:
         registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
     check_models(graph, registered["settings"])
@@ -100,6 +111,21 @@ def registration_of(
     check_models(graph, registered["settings"])
     ledger.claim_run(graph.name, registered, run_id=run_id)
     return registered
+
+
+def check_title(title: str, graph: Graph, store: Store, ledger: Ledger, *, where: str) -> None:
+    """Raises SettingsError for a title that would name another run, or that is not one line of plain text."""
+    named = title.strip()
+    known = {*store.runs(graph.name), *(str(run["run_id"]) for run in ledger.runs(limit=1_000_000))}
+    if named == "latest" or _LIKE_A_RUN_ID.fullmatch(named) or named in known:
+        problem = f"{named:.100} stands for another run"
+    elif any(unicodedata.category(sign) in _UNSEEN or unicodedata.bidirectional(sign) in _DIRECTIONS for sign in title):
+        problem = f"{ascii(title)[:100]} has control characters or more than one line"
+    elif len(title) > _LONGEST_TITLE:
+        problem = f"it has {len(title):,} characters, and {_LONGEST_TITLE} at most are kept"
+    else:
+        return
+    raise SettingsError(f"title: {problem}.", where=where, fix="Choose another title; RUN may be an ID or a title.")
 
 
 def check_models(graph: Graph, resolved: Mapping[str, Any]) -> None:

@@ -46,16 +46,17 @@ class _BoundedLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark: Any = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if id(node) not in self._sizes:
-                raise YamlRefused(problem=f"*{event.anchor} is a part of itself", problem_mark=event.start_mark)
-            self._add(self._sizes[id(node)], event.start_mark)
+                raise YamlRefused(problem=f"*{event.anchor} is a part of itself", problem_mark=mark)
+            self._add(self._sizes[id(node)], mark)
             return node
         if self._depth >= DEEPEST:
-            raise YamlRefused(problem=f"nested deeper than {DEEPEST} levels", problem_mark=event.start_mark)
+            raise YamlRefused(problem=f"nested deeper than {DEEPEST} levels", problem_mark=mark)
         before = self._count
-        self._add(1, event.start_mark)
+        self._add(1, mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1

@@ -12,7 +12,8 @@ import pytest
 BAD_REQUESTS = {
     "unknown preset": (["run", "--preset", "dmo"], ["there is no preset 'dmo'", "Did you mean 'demo'?"]),
     "unknown key": (
-        ["run", "--preset", "demo", "--set", "tier3.treshold=4"], ["tier3.treshold: unknown key", "'threshold'"],
+        ["run", "--preset", "demo", "--set", "tier3.treshold=4"],
+        ["tier3.treshold: unknown key", "'threshold'"],
     ),
     "wrong type": (["run", "--preset", "demo", "--set", "tier3.threshold=high"], ["tier3.threshold:", "'high'"]),
     "not key=value": (["run", "--preset", "demo", "--set", "tier3"], ["--set 'tier3' is not key=value"]),
@@ -26,6 +27,26 @@ BAD_REQUESTS = {
     "a missing file": (["run", "--settings", "nowhere.yaml"], ["there is no such file", "nowhere.yaml"]),
     "two beginnings": (["run", "--preset", "demo", "--like", "latest"], ["--preset and --like exclude each other"]),
     "like an unknown run": (["run", "--like", "nope"], ["no run has the ID or title 'nope'"]),
+    "a title that means the newest run": (
+        ["run", "--preset", "demo", "--title", "latest"],
+        ["title: latest stands for another run"],
+    ),
+    "a title in --set that means the newest run": (
+        ["run", "--preset", "demo", "--set", "title=' latest '"],
+        ["title: latest stands for another run"],
+    ),
+    "a title like a run ID": (
+        ["run", "--like", "latest", "--title", "20260131_093000-2"],
+        ["20260131_093000-2 stands for another run"],
+    ),
+    "a title of two lines": (["run", "--preset", "demo", "--title", "one\ntwo"], ["control characters or more than"]),
+    "a title with an escape": (["run", "--preset", "demo", "--title", "\x1b[31mred"], ["control characters"]),
+    "a title that turns the line around": (["run", "--preset", "demo", "--title", "a\u202eb"], ["control characters"]),
+    "a title in --set with a line break": (
+        ["run", "--preset", "demo", "--set", 'title="one\\ntwo"'],
+        ["control characters or more than one line"],
+    ),
+    "an endless title": (["run", "--preset", "demo", "--title", "a" * 301], ["301 characters"]),
     "an unknown run": (["run", "nope", "--from", "tier1"], ["no run has the ID or title 'nope'", "enrich runs"]),
     "an invalid run ID": (["resume", "../../etc/passwd"], ["no run has the ID or title"]),
     "an unknown run to resume": (["resume", "nope"], ["'nope'"]),
@@ -65,6 +86,17 @@ def test_a_bad_request_says_what_is_wrong_and_begins_nothing(
         assert words in done.stderr
     assert "hunter2" not in done.output
     assert (demo_place.run_ids(), demo_place.partitions()) == before
+
+
+@pytest.mark.parametrize("title", ["latest", "20260131_093000", '"two\\nlines"'])
+def test_a_title_in_a_settings_file_is_held_to_the_same(demo_place: Any, call: Any, tmp_path: Path, title: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"title: {title}\n", encoding="utf-8")
+    before = demo_place.run_ids()
+    done = call(demo_place, "run", "--settings", "mine.yaml", "--prepare")
+    assert done.exit_code == 2
+    assert "mine.yaml" in done.stderr
+    assert "title:" in done.stderr
+    assert demo_place.run_ids() == before
 
 
 def test_a_settings_file_with_a_syntax_error_is_named_with_its_line(
