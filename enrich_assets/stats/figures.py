@@ -195,10 +195,9 @@ def per_day(values: Sequence[Any]) -> tuple[list[date], list[int], str, int]:
     span = (max(days) - min(days)).days
     unit = next((unit for unit, most in _LONGEST.items() if span <= most), "decade")
     counts = Counter(_bin(day, unit) for day in days)
-    starts, current, last = [], min(counts), max(counts)
-    while current <= last:
-        starts.append(current)
-        current = _bin(current + timedelta(days=_LEAST_STEP[unit]), unit)
+    starts, last = [min(counts)], max(counts)
+    while starts[-1] < last:  # no step beyond the last bin, which may end after the last day that there is
+        starts.append(_bin(starts[-1] + timedelta(days=_LEAST_STEP[unit]), unit))
     return starts, [counts[start] for start in starts], unit, missing
 
 

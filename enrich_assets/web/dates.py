@@ -10,6 +10,7 @@ from typing import Any
 
 _STATED = "//meta[@property='article:published_time' or @name='article:published_time' or @itemprop='datePublished']"
 _DEPTH = 8
+_LATEST_YEAR = 2200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,7 +33,7 @@ def best_date(tree: Any, day: str) -> datetime | None:
         moment = as_moment(text)
         if moment is not None and ":" in text and moment.date() == found:
             return moment
-    return datetime.combine(found, time(), UTC)
+    return believable(datetime.combine(found, time(), UTC))
 
 
 def as_moment(text: str) -> datetime | None:
@@ -52,8 +53,11 @@ def as_moment(text: str) -> datetime | None:
 
 
 def believable(moment: datetime) -> datetime | None:
-    """The moment, or None for what programs write when they know no date: year 1, the epochs of 1900, 1904, 1970."""
-    return None if moment.year <= 1904 or moment == _EPOCH else moment
+    """The moment, or None for what programs write when they know no date.
+
+    Those are year 1, the epochs of 1900, 1904 and 1970, and ends of time such as 9999.
+    """
+    return moment if 1904 < moment.year <= _LATEST_YEAR and moment != _EPOCH else None
 
 
 def as_date(text: str) -> date | None:

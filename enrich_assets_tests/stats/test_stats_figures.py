@@ -143,3 +143,12 @@ def test_a_figure_takes_less_than_150_milliseconds_of_processor_time() -> None:
         figure.draw(table_of(), outcome_of())
         took.append(time.process_time() - start)
     assert statistics.median(took) < 0.15
+
+
+@pytest.mark.parametrize("days_before", [0, 1, 60, 300, 3_000, 30_000, 3_652_058])
+def test_a_timeline_reaches_the_last_day_that_there_is(days_before: int) -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    starts, counts, _, _ = per_day([last - timedelta(days=days_before), last])
+    assert sum(counts) == 2 and counts[0] and counts[-1] and starts == sorted(set(starts))
+    table = pa.table({"row_id": ["a", "b"], "at": [last - timedelta(days=days_before), last]})
+    assert len(Timeline("at").draw(table, None)) == 2 and Timeline("at").spark(table, None)
