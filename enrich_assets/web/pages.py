@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.message import Message
 from typing import Any
@@ -17,8 +17,8 @@ from urllib.parse import urldefrag
 
 from upath import UPath
 
-from enrich_assets.core.errors import AddressRefused, ArtifactDamaged, ArtifactMissing, FinalError
-from enrich_assets.core.files import read_bytes, write_atomic
+from enrich_assets.core.errors import AddressRefused, ArtifactDamaged, ArtifactError, FinalError, StorageError
+from enrich_assets.core.files import is_local, names_in, read_bytes, write_atomic
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.engine.calls import Calls, Reply, Request
 from enrich_assets.engine.clients import Page
@@ -38,12 +38,10 @@ class PageStore:
         return self._root / "pages" / key[:2] / f"{key}.gz"
 
     def put(self, body: bytes) -> str:
-        """Keeps `body` and gives its hash; raises StorageError. A document that is there already is left as it is."""
+        """Keeps `body` and gives its hash; a whole copy stays, a damaged one is replaced. Raises StorageError."""
         key = sha256(body)
-        path = self.path(key)
-        if path.exists():
-            return key
-        write_atomic(path, gzip.compress(body, compresslevel=6, mtime=0))
+        if not self.verify(key):
+            write_atomic(self.path(key), gzip.compress(body, compresslevel=6, mtime=0))
         return key
 
     def get(self, key: str) -> bytes:
@@ -61,9 +59,35 @@ class PageStore:
             raise ArtifactDamaged(
                 "the stored page does not match its hash.",
                 where=str(path),
-                fix="Delete the file; the page is fetched again when it is needed.",
+                fix="The page is fetched again when it is needed.",
             )
         return body
+
+    def verify(self, key: str) -> bool:
+        """Whether the document with that hash is there and whole; raises StorageError when it cannot be read."""
+        try:
+            self.get(key)
+        except ArtifactError:
+            return False
+        except StorageError as error:
+            if isinstance(error.__cause__, IsADirectoryError):
+                return False
+            raise
+        return True
+
+    def damaged(self) -> Iterator[str]:
+        """Paths of page files whose content does not match their name, sorted, and of what stands in their way.
+
+        Reads every page; raises StorageError. Symbolic links and temporary files are left out.
+        """
+        root = self._root / "pages"
+        if is_local(root) and root.is_file():
+            yield str(root)
+        for prefix in names_in(root):
+            for name in names_in(root / prefix):
+                path, key = root / prefix / name, name.removesuffix(".gz")
+                if name.endswith(".gz") and not (prefix == key[:2] and self.verify(key)):
+                    yield str(path)
 
 
 class StoredPages:
@@ -79,26 +103,29 @@ class StoredPages:
         self._max_age = max_age
 
     async def get(self, url: str) -> Page:
-        """The document at `url`, fetched now or replayed; raises CallError, or ArtifactDamaged for a spoilt copy."""
-        instead_of: str | None = None
+        """The document at `url`, fetched now or replayed, and fetched again where the stored copy is lost or damaged.
+
+        Raises CallError, and StorageError when the page store cannot be used.
+        """
+        lost: list[str] = []
         while True:
-            record, body = await self._record(url, instead_of)
+            record, body = await self._record(url, lost)
             fetch_method = "stored" if body is None else "http"
             if body is None:
                 try:
                     body = await asyncio.to_thread(self._store.get, record["sha256"])
-                except ArtifactMissing:
+                except ArtifactError:
                     # The ledger answers with what it knows for ever: a fetch in place of the lost body is another
-                    # request, so that it is found the next time.
-                    instead_of = record["sha256"]
+                    # request, so that it is found the next time; one lost a second time is yet another.
+                    lost.append(record["sha256"])
                     continue
             return _page(url, record, body, fetch_method)
 
-    async def _record(self, url: str, instead_of: str | None) -> tuple[Mapping[str, Any], bytes | None]:
+    async def _record(self, url: str, lost: Sequence[str]) -> tuple[Mapping[str, Any], bytes | None]:
         address = urldefrag(url).url
         content = {"url": address, "accept": ACCEPT}
-        if instead_of is not None:
-            content["instead_of"] = instead_of
+        if lost:
+            content["instead_of"] = " ".join(lost)
         fetched_now: list[bytes] = []
 
         async def send() -> Reply:

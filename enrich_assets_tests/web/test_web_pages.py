@@ -11,7 +11,14 @@ import pytest
 from aiohttp import web
 from upath import UPath
 
-from enrich_assets.core.errors import AddressRefused, ArtifactDamaged, ArtifactMissing, FinalError, TransientError
+from enrich_assets.core.errors import (
+    AddressRefused,
+    ArtifactDamaged,
+    ArtifactMissing,
+    FinalError,
+    StorageError,
+    TransientError,
+)
 from enrich_assets.core.fingerprint import canonical_json, sha256
 from enrich_assets.engine.calls import Backoff, Calls
 from enrich_assets.web.http import HttpClient
@@ -134,6 +141,51 @@ def test_a_lost_body_is_fetched_again_and_that_is_replayed(tmp_path):
     assert [page.fetch_method for page in got] == ["http", "stored", "stored"]
 
 
+def test_a_damaged_body_is_fetched_again_each_time_that_it_breaks(tmp_path):
+    site, answers, store = Site(hello), Answers(), PageStore(UPath(tmp_path))
+
+    async def run():
+        async with reading(site, answers, UPath(tmp_path)) as pages:
+            path = store.path((await pages.get("http://site.example/a")).sha256)
+            got = []
+            for spoil in (lambda: path.write_bytes(b"spoilt"), path.unlink, lambda: path.write_bytes(b"")):
+                spoil()
+                got.append([await asyncio.wait_for(pages.get("http://site.example/a"), 10) for _ in range(2)])
+                assert list(store.damaged()) == []
+            return got
+
+    for fetched, replayed in asyncio.run(run()):
+        assert (fetched.fetch_method, replayed.fetch_method) == ("http", "stored")
+        assert fetched.body == replayed.body == b"<p>hello</p>"
+    assert len(site.asked) == 4
+
+
+def test_what_stands_in_the_way_of_a_page_is_a_storage_error(tmp_path):
+    body, store = b"<p>hello</p>", PageStore(UPath(tmp_path))
+    path = store.path(sha256(body))
+    path.mkdir(parents=True)
+    assert list(store.damaged()) == [str(path)]
+    for work in (lambda: store.put(body), lambda: store.get(sha256(body)), lambda: replay(tmp_path)):
+        with pytest.raises(StorageError, match="A folder stands where a file should be"):
+            work()
+    path.rmdir()
+    path.parent.rmdir()
+    (tmp_path / "pages").rmdir()
+    (tmp_path / "pages").write_text("x")
+    assert list(store.damaged()) == [str(tmp_path / "pages")]
+    for work in (lambda: store.put(body), lambda: replay(tmp_path)):
+        with pytest.raises(StorageError, match="A file stands where a folder should be"):
+            work()
+
+
+def replay(root):
+    async def run():
+        async with reading(Site(hello), Answers(), UPath(root)) as pages:
+            return await pages.get("http://site.example/a")
+
+    return asyncio.run(run())
+
+
 def test_a_missing_page_is_remembered_with_its_kind(tmp_path):
     site, answers = Site(lambda _: web.Response(status=404)), Answers()
 
@@ -203,3 +255,7 @@ def test_a_damaged_page_is_named_and_not_used(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ArtifactDamaged, match=key):
             store.get(key)
+        assert not store.verify(key) and list(store.damaged()) == [str(path)]
+        assert store.put(b"some text that matters") == key and path.read_bytes() == whole
+        assert store.verify(key) and list(store.damaged()) == []
+    assert not store.verify("0" * 64)
