@@ -33,4 +33,6 @@ class EngineSettings(Settings):
         # Without a zone it is meant in UTC, not in the zone of the machine that happens to read it.
         if moment is None:
             return None
+        if not 1970 <= moment.year <= 2200:
+            raise ValueError("as_of is a moment of the years 1970 to 2200")
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -29,7 +29,7 @@ class ModelEndpoint(Settings):
     """Sampling temperature; null leaves it to the provider."""
     max_output_tokens: int = Field(default=2000, ge=1)
     """Longest answer in tokens."""
-    timeout_seconds: float = Field(default=120.0, gt=0)
+    timeout_seconds: float = Field(default=120.0, gt=0, le=86_400)
     """Deadline of one request."""
     usd_per_million_input: float | None = Field(default=None, ge=0)
     """Own price of a million input tokens in USD; without it litellm's price list decides."""

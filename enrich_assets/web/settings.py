@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from enrich_assets.core.settings import Env, Settings
+from enrich_assets.web.patterns import matcher
 
 
 class HttpSettings(Settings):
@@ -14,16 +15,24 @@ class HttpSettings(Settings):
 
     allow_hosts: tuple[str, ...] = ()
     """Exact `host:port` exceptions to the address guard, for servers on a private network."""
-    deadline_seconds: float = Field(default=30.0, gt=0)
+    deadline_seconds: float = Field(default=30.0, gt=0, le=3600)
     """Longest time for one document, redirects included."""
-    max_bytes: int = Field(default=10_000_000, gt=0)
+    max_bytes: int = Field(default=10_000_000, gt=0, le=1_000_000_000)
     """Largest decompressed body in bytes."""
-    max_redirects: int = Field(default=5, ge=0)
+    max_redirects: int = Field(default=5, ge=0, le=20)
     """Redirects that are followed."""
-    concurrency: int = Field(default=16, ge=1)
+    concurrency: int = Field(default=16, ge=1, le=1000)
     """Requests in flight."""
-    user_agent: str = "enrich_assets/0.1 (feed and page reader)"
-    """Sent with every request; add a contact address of yours."""
+    user_agent: str = Field(default="enrich_assets/0.1 (feed and page reader)", max_length=500)
+    """Sent with every request, in printable ASCII; add a contact address of yours."""
+
+    @field_validator("user_agent")
+    @classmethod
+    def _can_be_a_header(cls, text: str) -> str:
+        # A control character would end the header, or begin another one; other letters cannot be sent at all.
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("it is a header: printable ASCII characters on one line only")
+        return text
 
 
 class Source(Settings):
@@ -44,6 +53,13 @@ class Source(Settings):
     max_items: int = Field(default=25, ge=1)
     """Newest entries that are read."""
 
+    @field_validator("link_pattern")
+    @classmethod
+    def _can_be_compiled(cls, pattern: str) -> str:
+        if pattern:
+            matcher(pattern)
+        return pattern
+
 
 class SearchSettings(Settings):
     """Where backgrounds are searched."""
@@ -54,5 +70,5 @@ class SearchSettings(Settings):
     """searxng: the instance; serper: another endpoint than the public one."""
     api_key: Env | None = None
     """serper: reference to the key, `{env: SERPER_API_KEY}`."""
-    max_age_hours: float = Field(default=24.0, ge=0)
+    max_age_hours: float = Field(default=24.0, ge=0, le=876_000)
     """Oldest stored result that still counts, in hours before the run's as_of."""

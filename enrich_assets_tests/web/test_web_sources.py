@@ -7,8 +7,10 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import ValidationError
 
 from enrich_assets.core.errors import FinalError
+from enrich_assets.web import patterns
 from enrich_assets.web.settings import Source
 from enrich_assets.web.sources import KINDS, entries
 from enrich_assets_tests.shared_data import shared_data
@@ -46,7 +48,7 @@ def test_rss_gives_its_entries():
     assert second.full_text == LONG and second.published_at is None
 
 
-@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_a_date_that_a_program_wrote_for_none_is_none(date):
     item = f"<item><title>A</title><link>/a</link><pubDate>{date}</pubDate></item>"
     assert listed(f'<rss version="2.0"><channel>{item}</channel></rss>')[0].published_at is None
@@ -155,13 +157,30 @@ def test_a_listing_without_a_pattern_stays_on_its_site():
 
 
 def test_a_listing_that_cannot_be_read_is_final():
-    for kind, arguments in {
-        "not_html": {"type": "application/pdf"},
-        "bad_link_pattern": {"type": "text/html", "link_pattern": "(("},
-    }.items():
-        with pytest.raises(FinalError) as caught:
-            listed(LISTING, "listing", **arguments)
-        assert caught.value.kind == kind
+    with pytest.raises(FinalError) as caught:
+        listed(LISTING, "listing", type="application/pdf")
+    assert caught.value.kind == "not_html"
+
+
+def test_a_pattern_that_never_ends_ends():
+    begun = time.monotonic()
+    with pytest.raises(FinalError, match=r"\(a\|aa\)\+\$.*takes too long.*aaaa") as caught:
+        listed(f'<a href="/{"a" * 60}!">x</a>', "listing", type="text/html", link_pattern="(a|aa)+$")
+    assert caught.value.kind == "bad_link_pattern" and time.monotonic() - begun < 3
+
+
+def test_the_time_of_a_pattern_is_counted_over_all_links(monkeypatch):
+    monkeypatch.setattr(patterns, "LONGEST_MATCHING_SECONDS", 0.0)
+    with pytest.raises(FinalError, match="takes too long"):
+        listed(LISTING, "listing", type="text/html", link_pattern="news")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["((", "*", "((a{1000}){1000}){1000}", "a{" + "9" * 900 + "}", "x" * 1001, "(" * 999]
+)
+def test_a_pattern_that_cannot_be_compiled_is_refused_with_the_settings(pattern):
+    with pytest.raises(ValidationError, match="link_pattern"):
+        source("listing", link_pattern=pattern)
 
 
 def test_a_page_is_its_own_entry():

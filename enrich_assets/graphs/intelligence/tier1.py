@@ -27,7 +27,7 @@ class Settings(SettingsBase):
     categories: tuple[Category, ...] = inherited("The subjects with their keywords.")
     least_words: int = Field(default=120, ge=1)
     """Shorter articles are dropped (`too_short`), words."""
-    oldest_days: float = Field(default=14.0, gt=0)
+    oldest_days: float = Field(default=14.0, gt=0, le=36_500)
     """Older articles are dropped (`too_old`), days before the run's as_of."""
     least_score: float = Field(default=1.0, ge=0, le=10)
     """Lower keyword scores are dropped (`no_keyword`), points of 10."""
@@ -157,12 +157,19 @@ def _without_reported(
             dropped[article["row_id"]] = Drop("already_reported", "settings", "its address is listed as reported")
             continue
         seen = [
-            (max(overlap(known["sketch"], article["sketch"]), float(known["content_hash"] == article["content_hash"])),
-             known)
+            (
+                max(
+                    overlap(known["sketch"], article["sketch"]), float(known["content_hash"] == article["content_hash"])
+                ),
+                known,
+            )
             for known in earlier
         ]
-        same = [(share, k) for share, k in seen
-                if k["canonical_url"] == article["canonical_url"] or share >= settings.near_duplicate]
+        same = [
+            (share, k)
+            for share, k in seen
+            if k["canonical_url"] == article["canonical_url"] or share >= settings.near_duplicate
+        ]
         if not same:
             kept.append(article)
             continue

@@ -20,15 +20,15 @@ from enrich_assets.stats.figures import DropReasons, Histogram
 class Weights(SettingsBase):
     """Weight of each dimension in the total; they need not add up to one."""
 
-    relevance: float = Field(default=0.30, ge=0)
+    relevance: float = Field(default=0.30, ge=0, le=1000)
     """Weight of relevance."""
-    impact: float = Field(default=0.25, ge=0)
+    impact: float = Field(default=0.25, ge=0, le=1000)
     """Weight of impact."""
-    novelty: float = Field(default=0.20, ge=0)
+    novelty: float = Field(default=0.20, ge=0, le=1000)
     """Weight of novelty."""
-    credibility: float = Field(default=0.15, ge=0)
+    credibility: float = Field(default=0.15, ge=0, le=1000)
     """Weight of credibility."""
-    actionability: float = Field(default=0.10, ge=0)
+    actionability: float = Field(default=0.10, ge=0, le=1000)
     """Weight of actionability."""
 
 
@@ -63,16 +63,88 @@ class Assessment(BaseModel):
 
 DIMENSIONS = tuple(Weights.model_fields)
 
-_IMPACT = ("billion", "million", "percent", "per cent", "nationwide", "worldwide", "standard", "ban", "law", "recall",
-           "shortage", "record", "doubled", "halved", "thousand", "mandatory", "industry", "plants", "patients")
-_NOVELTY = ("first", "new", "unveiled", "announced", "launch", "launched", "release", "released", "breakthrough",
-            "discovered", "debut", "prototype", "this week", "on monday", "on tuesday", "on wednesday", "on thursday",
-            "on friday", "published")
-_CREDIBILITY = ("study", "trial", "data", "report", "according to", "researchers", "measured", "paper", "regulator",
-                "audit", "results", "independent", "peer", "tested", "filing", "spokesperson")
-_ACTION = ("available", "deadline", "must", "should", "require", "required", "price", "pilot", "guidance", "license",
-           "open source", "download", "training", "upgrade", "comply", "compliance", "deploy", "install", "apply",
-           "plan")
+_IMPACT = (
+    "billion",
+    "million",
+    "percent",
+    "per cent",
+    "nationwide",
+    "worldwide",
+    "standard",
+    "ban",
+    "law",
+    "recall",
+    "shortage",
+    "record",
+    "doubled",
+    "halved",
+    "thousand",
+    "mandatory",
+    "industry",
+    "plants",
+    "patients",
+)
+_NOVELTY = (
+    "first",
+    "new",
+    "unveiled",
+    "announced",
+    "launch",
+    "launched",
+    "release",
+    "released",
+    "breakthrough",
+    "discovered",
+    "debut",
+    "prototype",
+    "this week",
+    "on monday",
+    "on tuesday",
+    "on wednesday",
+    "on thursday",
+    "on friday",
+    "published",
+)
+_CREDIBILITY = (
+    "study",
+    "trial",
+    "data",
+    "report",
+    "according to",
+    "researchers",
+    "measured",
+    "paper",
+    "regulator",
+    "audit",
+    "results",
+    "independent",
+    "peer",
+    "tested",
+    "filing",
+    "spokesperson",
+)
+_ACTION = (
+    "available",
+    "deadline",
+    "must",
+    "should",
+    "require",
+    "required",
+    "price",
+    "pilot",
+    "guidance",
+    "license",
+    "open source",
+    "download",
+    "training",
+    "upgrade",
+    "comply",
+    "compliance",
+    "deploy",
+    "install",
+    "apply",
+    "plan",
+)
 _NUMBER = re.compile(r"\b\d[\d.,]*\b")
 _QUOTE = re.compile(r"[\"“”]")
 
@@ -88,7 +160,8 @@ def five_dimensions_by_cues(article: Row, settings: Settings) -> Assessment:
         "relevance": 1.0 * len(keywords) + 0.25 * min(8, sum(keywords.values())) + 1.5 * len(interests),
         "impact": 1.0 * len(keyword_hits(text, _IMPACT)) + 0.25 * min(12, numbers),
         "novelty": 1.2 * len(keyword_hits(text, _NOVELTY)) + 0.8 * len(keyword_hits(article["title"], _NOVELTY)),
-        "credibility": 1.0 * len(keyword_hits(text, _CREDIBILITY)) + 0.3 * min(8, len(_QUOTE.findall(text)))
+        "credibility": 1.0 * len(keyword_hits(text, _CREDIBILITY))
+        + 0.3 * min(8, len(_QUOTE.findall(text)))
         + 1.0 * float(article["source_weight"]),
         "actionability": 1.2 * len(keyword_hits(text, _ACTION)),
     }
@@ -145,6 +218,6 @@ def tier3(article: Row, assessment: Assessment, settings: Settings) -> dict[str,
     scores = {name: getattr(assessment, name) for name in DIMENSIONS}
     total = sum(weights[name] * scores[name] for name in DIMENSIONS) / (sum(weights.values()) or 1.0)
     total = round(total, 3)
-    if total < settings.threshold:
+    if not total >= settings.threshold:  # so that no total that is not a number stays
         return Drop("below_threshold", total, assessment.rationale)
     return {**scores, "rationale": assessment.rationale, "tier3_score": total}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
 from enrich_assets.web.extract import is_html, parsed_html
+from enrich_assets.web.patterns import matcher
 from enrich_assets.web.settings import Source
 from enrich_assets.web.sources.entry import Entry
 from enrich_assets.web.urls import canonicalize, joined, on_same_site
@@ -18,12 +17,7 @@ def entries(source: Source, page: Page) -> list[Entry]:
     Those that `link_pattern` matches anywhere in the URL; without a pattern, those of the same site. Raises
     FinalError of kind `not_html` or `bad_link_pattern`.
     """
-    try:
-        pattern = re.compile(source.link_pattern)
-    except re.error as error:
-        raise _failure(
-            "bad_link_pattern", source, f"link_pattern is no regular expression ({error}).", "Correct link_pattern."
-        ) from None
+    matches = matcher(source.link_pattern)
     tree = parsed_html(page) if is_html(page) else None
     if tree is None:
         raise _failure(
@@ -42,7 +36,12 @@ def entries(source: Source, page: Page) -> list[Entry]:
         name = canonicalize(url)
         if not name.startswith(("http://", "https://")) or name in own:
             continue
-        if not pattern.search(url) or (not source.link_pattern and not on_same_site(url, page.final_url)):
+        try:
+            wanted = matches(url) if source.link_pattern else on_same_site(url, page.final_url)
+        except TimeoutError:
+            what = f"link_pattern {source.link_pattern!r} takes too long to match {url[:200]}."
+            raise _failure("bad_link_pattern", source, what, "Correct link_pattern.") from None
+        if not wanted:
             continue
         urls.setdefault(name, url)
         titles[name] = titles.get(name) or " ".join(link.text_content().split())
