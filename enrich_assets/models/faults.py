@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any
 
 from enrich_assets.core.errors import CallError, EndpointError, FinalError, TransientError
 from enrich_assets.models.lite import litellm_offline
+from enrich_assets.web.retry import retry_after
 
 _QUOTA = re.compile(
     r"insufficient[_ ]quota|exceeded your current quota|billing|credit balance|payment required|out of credits", re.I
@@ -116,27 +116,13 @@ def error_code(body: Any) -> str:
 
 
 def _transient(kind: str, what: str, text: str, model: str, headers: Mapping[str, Any]) -> CallError:
-    return TransientError(f"{what}: {text}", where=model, kind=kind, retry_after=retry_after(headers))
+    return TransientError(
+        f"{what}: {text}", where=model, kind=kind, retry_after=retry_after(headers, datetime.now(UTC))
+    )
 
 
 def _endpoint(kind: str, what: str, model: str, fix: str) -> CallError:
     return EndpointError(what, where=model, fix=fix, kind=kind)
-
-
-def retry_after(headers: Mapping[str, Any]) -> float | None:
-    """Seconds that the response headers ask to wait: `retry-after-ms`, `retry-after` as seconds or date (RFC 9110)."""
-    lowered = {str(name).lower(): str(value).strip() for name, value in headers.items()}
-    try:
-        if "retry-after-ms" in lowered:
-            return max(0.0, float(lowered["retry-after-ms"]) / 1000)
-        if "retry-after" not in lowered:
-            return None
-        value = lowered["retry-after"]
-        if re.fullmatch(r"\d+(?:\.\d+)?", value):
-            return float(value)
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 def _plain(text: str, key: str) -> str:

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin
@@ -24,6 +23,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.web.guard import AddressGuard, GuardedResolver, refused
+from enrich_assets.web.retry import retry_after
 from enrich_assets.web.settings import HttpSettings
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
@@ -176,20 +176,8 @@ class HttpClient:
             return
         what = f"the server answered {status} {response.reason_phrase}".rstrip() + "."
         if status >= 500 or status in _WORTH_ANOTHER_TRY:
-            raise _transient(f"http_{status}", url, what, retry_after=self._retry_after(response))
+            raise _transient(f"http_{status}", url, what, retry_after=retry_after(response.headers, self.clock()))
         raise _final(f"http_{status}", url, what, fix="Correct the URL, or remove the source.")
-
-    def _retry_after(self, response: httpx.Response) -> float | None:
-        """Seconds of the Retry-After header, a number or an HTTP date (RFC 9110, 10.2.3)."""
-        value = response.headers.get("retry-after", "").strip()
-        if value.isascii() and value.isdigit():
-            return float(value[:9])
-        try:
-            moment = parsedate_to_datetime(value)
-        except (ValueError, TypeError, IndexError):
-            return None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - self.clock()).total_seconds())
 
     async def _body(self, response: httpx.Response, url: str) -> bytes:
         limit = self.settings.max_bytes

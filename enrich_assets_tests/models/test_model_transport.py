@@ -22,7 +22,7 @@ from enrich_assets.core.errors import (
 )
 from enrich_assets.core.settings import Env
 from enrich_assets.engine.clients import ModelReply
-from enrich_assets.models.faults import retry_after, translated
+from enrich_assets.models.faults import translated
 from enrich_assets.models.lite import litellm_offline
 from enrich_assets.models.llm import LiteLlm, answer_form, check_model
 from enrich_assets.models.schemas import allows_strict
@@ -251,14 +251,6 @@ def test_bad_requests_are_told_apart_by_what_they_say() -> None:
     assert kind_of("Invalid schema for response_format 'Verdict'") == "unsupported request"
     assert kind_of("This model's maximum context length is 4096 tokens") == "prompt too long"
     assert kind_of("messages.0: something odd") == "bad request"
-
-
-def test_retry_after_is_read_as_seconds_milliseconds_or_date() -> None:
-    assert retry_after({"Retry-After": "12"}) == 12
-    assert retry_after({"retry-after-ms": "1500", "retry-after": "2"}) == 1.5
-    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
-    assert retry_after({"retry-after": "soon"}) is None
-    assert retry_after({}) is None
 
 
 def test_a_schema_is_strict_only_when_it_is_closed_and_whole() -> None:

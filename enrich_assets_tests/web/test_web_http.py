@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
+from pydantic import ValidationError
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.web.http import HttpClient
+from enrich_assets.web.retry import retry_after
 from enrich_assets.web.settings import HttpSettings
 from enrich_assets_tests.web.web_server import serving
 
@@ -138,12 +140,32 @@ def test_a_busy_server_is_worth_another_try(status):
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("7", 7.0), ("Mon, 02 Nov 2026 09:02:00 GMT", 120.0), ("Mon, 02 Nov 2026 08:00:00 GMT", 0.0), ("soon", None),
-     ("-5", None), ("", None)],
+     ("1.5", 1.5), ("9" * 400, float("inf")), ("-5", None), ("", None)],
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_or_as_a_date(value, seconds):
     with pytest.raises(TransientError) as caught:
         fetch(answering(429, headers={"Retry-After": value}))
     assert caught.value.retry_after == seconds
+
+
+def test_retry_after_in_milliseconds_counts_first():
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    assert retry_after({"retry-after-ms": "1500", "Retry-After": "2"}, now) == 1.5
+    assert retry_after({"retry-after-ms": "soon", "Retry-After": "2"}, now) == 2
+    assert retry_after({"Retry-After": "Mon, 02 Nov 2026 00:00:30 -0000"}, now) == 30
+    assert retry_after({}, now) is None
+
+
+@pytest.mark.parametrize("agent", ["a\r\nx-key: 1", "a\nb", "a\x00b", "a\tb", "agent\x7f", "café"])
+def test_a_user_agent_that_cannot_be_sent_is_refused(agent):
+    with pytest.raises(ValidationError, match="user_agent"):
+        HttpSettings(user_agent=agent)
+
+
+@pytest.mark.parametrize("limit", ["deadline_seconds", "max_bytes", "max_redirects", "concurrency"])
+def test_limits_have_limits(limit):
+    with pytest.raises(ValidationError, match=limit):
+        HttpSettings(**{limit: 10**30})
 
 
 def test_a_slow_server_meets_the_deadline_over_all_redirects():

@@ -1,0 +1,30 @@
+"""What a server wishes about the next request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+_SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+
+def retry_after(headers: Mapping[str, Any], now: datetime) -> float | None:
+    """Seconds that response headers ask to wait, or None where they ask for nothing that can be read.
+
+    `retry-after-ms` where model endpoints send it, else `retry-after` as a number or an HTTP date (RFC 9110, 10.2.3).
+    """
+    lowered = {str(name).lower(): str(value).strip() for name, value in headers.items()}
+    milliseconds, value = lowered.get("retry-after-ms", ""), lowered.get("retry-after", "")
+    if _SECONDS.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
