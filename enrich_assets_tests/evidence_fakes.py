@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from enrich_assets.core.errors import CallError, FinalError
+from enrich_assets.core.errors import EnrichError, FinalError
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.engine.clients import Clients, Page, Prompt
 from enrich_assets.web.extract import extract
@@ -19,14 +19,14 @@ from enrich_assets.web.search import EmbeddedIndex, IndexedPage
 class FakePages:
     """Serves HTML by URL; a missing page is a 404, an error in place of HTML is raised."""
 
-    html: Mapping[str, str | CallError]
+    html: Mapping[str, str | EnrichError]
     asked: list[str] = field(default_factory=list)
 
     async def get(self, url: str) -> Page:
         self.asked.append(url)
         await asyncio.sleep(0)
         body = self.html.get(url, FinalError("404", where=url))
-        if isinstance(body, CallError):
+        if isinstance(body, EnrichError):
             raise body
         return page(url, body)
 
@@ -64,12 +64,11 @@ def article_html(title: str, *paragraphs: str) -> str:
     )
 
 
-def clients_over(html: Mapping[str, str | CallError], reply: Callable[[Prompt], Any] = refuses) -> Clients:
+def clients_over(html: Mapping[str, str | EnrichError], reply: Callable[[Prompt], Any] = refuses) -> Clients:
     """Clients whose search index holds every page that can be read."""
     indexed = []
     for url, body in html.items():
         if isinstance(body, str):
             found = extract(page(url, body))
-            indexed.append(IndexedPage(url, found.title, found.text, found.published_at))
+            indexed.append(IndexedPage(url, found.title, found.text))
     return Clients(llm=FakeLlm(reply), pages=FakePages(html), search=EmbeddedIndex(indexed))
-

@@ -72,7 +72,7 @@ class WebResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         def documents() -> Iterable[IndexedPage]:
             articles = inputs.get("scraped")
             for row in articles.content() if articles is not None else ():
-                yield IndexedPage(row["canonical_url"], row["title"], row["text"], row["published_at"])
+                yield IndexedPage(row["canonical_url"], row["title"], row["text"])
 
         def opened(calls: Calls, asker: Asker) -> AbstractAsyncContextManager[Clients]:
             return _with_site(site, calls, asker, resolved, store, documents)

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Hit, Search
@@ -27,12 +26,11 @@ _QUOTED = re.compile(r"[\"“”„]([^\"“”„]+)[\"“”„]")
 
 @dataclass(frozen=True)
 class IndexedPage:
-    """A page as the embedded index takes it in. `published_at` is None where nobody knows it."""
+    """A page as the embedded index takes it in."""
 
     url: str
     title: str
     text: str
-    published_at: datetime | None = None
 
 
 class EmbeddedIndex:
@@ -40,14 +38,13 @@ class EmbeddedIndex:
 
     The idf is ln(1 + (N − n + 0.5) / (n + 0.5)), which is never negative. The whole query, and every phrase of it in
     quotation marks, counts as one more term with its own frequency where its words stand in order. Two pages of one
-    URL count as one, the first. Pages published after `up_to` are left out. Asking it costs nothing.
+    URL count as one, the first. Asking it costs nothing.
     """
 
     def __init__(
         self,
         documents: Iterable[IndexedPage],
         *,
-        up_to: datetime | None = None,
         k1: float = 1.2,
         b: float = 0.75,
     ) -> None:
@@ -57,8 +54,7 @@ class EmbeddedIndex:
         self._k1, self._b = k1, b
         seen: set[str] = set()
         for page in documents:
-            late = up_to is not None and page.published_at is not None and page.published_at > up_to
-            if page.url in seen or late:
+            if page.url in seen:
                 continue
             seen.add(page.url)
             self._add(page)

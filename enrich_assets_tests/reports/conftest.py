@@ -167,7 +167,6 @@ def source_rows() -> list[dict[str, Any]]:
                 "articles": 0 if is_down else 8,
                 "bytes": 0 if is_down else 48_213,
                 "seconds": 0.2,
-                "not_modified": False,
             }
         )
     return rows

@@ -153,7 +153,6 @@ class SourceTraffic(Frozen):
     source_id: str
     bytes: int = 0
     seconds: float = 0.0
-    not_modified: bool = False
 
 
 class Spent(Frozen):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from enrich_assets.core.errors import CallError, EndpointError
+from enrich_assets.core.errors import CallError, EndpointError, EnrichError
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import Settings as SettingsBase
@@ -52,7 +52,6 @@ SOURCES = {
     "articles": Column(int, "articles that came of them"),
     "bytes": Column(int, "bytes of its documents, decompressed"),
     "seconds": Column(float, "time it took, seconds", volatile=True),
-    "not_modified": Column(bool, "whether the site said that nothing changed (304)"),
 }
 
 
@@ -92,12 +91,11 @@ async def scraped(source: Row, clients: Clients, settings: Settings) -> Created:
     began = time.monotonic()
     try:
         front = await clients.pages.get(declared.url)
-        listed = entries(declared, front)
-    except EndpointError:
-        raise
-    except CallError as error:
-        side = _health(declared, began, error=str(error))
-        return Created(side={"sources": [side]}, failure=Failed(error.kind, str(error)))
+        listed = await asyncio.to_thread(entries, declared, front)
+    except Exception as error:  # the boundary that records what became of a source
+        failure = _failed(error)
+        side = _health(declared, began, error=str(error) or failure.kind)
+        return Created(side={"sources": [side]}, failure=failure)
     room = asyncio.Semaphore(settings.pages_at_once)
     found = await asyncio.gather(*(_article(declared, front, entry, clients, settings, room) for entry in listed))
     rows = [read.row for read in found if read.without is None]
@@ -124,17 +122,27 @@ async def _article(
     source: Source, front: Page, entry: Entry, clients: Clients, settings: Settings, room: asyncio.Semaphore
 ) -> _Read:
     named = {"row_id": _row_id(canonicalize(entry.url)), "url": entry.url, "title": entry.title}
+    try:
+        return await _read(named, source, front, entry, clients, settings, room)
+    except Exception as error:  # the boundary that records what became of an entry
+        return _Read(named, _failed(error))
+
+
+async def _read(
+    named: Row,
+    source: Source,
+    front: Page,
+    entry: Entry,
+    clients: Clients,
+    settings: Settings,
+    room: asyncio.Semaphore,
+) -> _Read:
     page = front
     if entry.full_text and len(entry.full_text.split()) >= settings.least_words:
         text = Extracted(entry.title, entry.author, entry.published_at, entry.language, entry.full_text, entry.url)
     else:
-        try:
-            async with room:
-                page = await clients.pages.get(entry.url)
-        except EndpointError:
-            raise
-        except CallError as error:
-            return _Read(named, Failed(error.kind, str(error)))
+        async with room:
+            page = await clients.pages.get(entry.url)
         if not is_html(page):
             return _Read(named, Drop("not_html", page.content_type))
         text = await asyncio.to_thread(extract, page)
@@ -164,6 +172,15 @@ async def _article(
     return _Read(row, size=0 if page is front else len(page.body))
 
 
+def _failed(error: Exception) -> Failed:
+    """What `error` means for the one entry or source; raises what concerns every other one too."""
+    if isinstance(error, CallError) and not isinstance(error, EndpointError):
+        return Failed(error.kind, str(error))
+    if isinstance(error, EnrichError):
+        raise error
+    return Failed(f"defect: {type(error).__name__}", str(error))
+
+
 def _health(
     source: Source, began: float, *, error: str = "", entries: int = 0, articles: int = 0, size: int = 0
 ) -> dict[str, Any]:
@@ -179,7 +196,6 @@ def _health(
         "articles": articles,
         "bytes": size,
         "seconds": round(time.monotonic() - began, 3),
-        "not_modified": False,
     }
 
 

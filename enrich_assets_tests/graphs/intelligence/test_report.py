@@ -53,9 +53,9 @@ HISTORY = {
 }  # fmt: skip
 SOURCES = [
     {"source_id": "a", "name": "A", "url": "https://a.example", "kind": "feed", "status": "scraped", "error": "",
-     "entries": 9, "articles": 9, "bytes": 100, "seconds": 0.1, "not_modified": False},
+     "entries": 9, "articles": 9, "bytes": 100, "seconds": 0.1},
     {"source_id": "b", "name": "B", "url": "https://b.example", "kind": "feed", "status": "failed",
-     "error": "http 503", "entries": 0, "articles": 0, "bytes": 0, "seconds": 0.1, "not_modified": False},
+     "error": "http 503", "entries": 0, "articles": 0, "bytes": 0, "seconds": 0.1},
 ]  # fmt: skip
 CATEGORY = {"id": "chips", "name": "Chips", "description": "Chips.", "keywords": ["chip"]}
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 
-from enrich_assets.core.errors import AddressRefused, CallError, TransientError
+import pytest
+
+from enrich_assets.core.errors import (
+    AddressRefused,
+    CallError,
+    EndpointError,
+    EnrichError,
+    StorageError,
+    TransientError,
+)
 from enrich_assets.engine.clients import Clients, Page
 from enrich_assets.engine.phase import Created
 from enrich_assets.graphs.intelligence.scraped import Settings, scraped
+from enrich_assets.web.extract import Extracted, extract
 from enrich_assets_tests.evidence_fakes import FakeLlm, FakePages, article_html, page, refuses
 
+# The package gives the phase under the name of its module.
+MODULE = sys.modules[scraped.__module__]
 SITE = "http://site.example"
 SOURCE = {"id": "site", "name": "The Site", "url": f"{SITE}/", "kind": "listing", "row_id": "site"}
 PROSE = "The foundry in Tilburg pours housings for pumps, and a controller decides when each of its furnaces runs. " * 3
@@ -29,7 +42,7 @@ class Pages(FakePages):
         return replace(got, content_type=types.get(url[-4:], got.content_type))
 
 
-def read(**pages: str | CallError) -> Created:
+def read(**pages: str | EnrichError) -> Created:
     listed = " ".join(f'<a href="/{name.replace("_", ".")}">{name}</a>' for name in pages)
     html = {f"{SITE}/{name.replace('_', '.')}": body for name, body in pages.items()}
     clients = Clients(llm=FakeLlm(refuses), pages=Pages({SOURCE["url"]: listed, **html}), search=None)  # type: ignore[arg-type]
@@ -75,3 +88,32 @@ def test_a_source_that_is_down_fails_and_is_listed() -> None:
     assert isinstance(found, Created) and found.failure is not None
     assert (found.failure.kind, list(found.rows)) == ("http_503", [])
     assert [row["status"] for row in found.side["sources"]] == ["failed"]
+
+
+def test_a_defect_met_in_one_entry_costs_that_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt(got: Page) -> Extracted:
+        if got.url.endswith("odd"):
+            raise RecursionError("too deep")
+        return extract(got)
+
+    monkeypatch.setattr(MODULE, "extract", spoilt)
+    found = read(good=article_html("A foundry", PROSE), odd=article_html("Odd", PROSE))
+    assert [row["url"] for row in found.rows] == [f"{SITE}/good"]
+    assert [(row["url"], failed.kind) for row, failed in found.failed] == [(f"{SITE}/odd", "defect: RecursionError")]
+    assert [row["status"] for row in found.side["sources"]] == ["scraped"]
+
+
+def test_a_defect_met_in_a_source_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(MODULE, "entries", spoilt)
+    found = read(good=article_html("A foundry", PROSE))
+    assert found.failure is not None and found.failure.kind == "defect: AssertionError"
+    assert [(row["status"], row["error"]) for row in found.side["sources"]] == [("failed", "defect: AssertionError")]
+
+
+@pytest.mark.parametrize("error", [EndpointError("no key"), StorageError("the disk is full")])
+def test_what_concerns_every_entry_is_raised(error: EnrichError) -> None:
+    with pytest.raises(type(error)):
+        read(good=error)
