@@ -20,9 +20,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
+from upath import UPath
 
 from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import ArtifactDamaged, DeclarationError
+from enrich_assets.core.errors import ArtifactDamaged, DeclarationError, StorageError
+from enrich_assets.core.files import read_bytes
 from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.store.content import column_types, content_sha256, data_sha256, document_sha256
 
@@ -131,6 +133,18 @@ def read_side_table(data: bytes, where: str) -> pa.Table:
         return plain_table(pq.read_table(pa.BufferReader(data), page_checksum_verification=True))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise damaged("it cannot be read as Parquet", where) from error
+
+
+def read_whole(path: UPath) -> bytes:
+    """The bytes of a published file or view; raises ArtifactMissing, StorageError, and ArtifactDamaged for a folder."""
+    try:
+        return read_bytes(path)
+    except StorageError as error:
+        if not isinstance(error.__cause__, IsADirectoryError):
+            raise
+        raise ArtifactDamaged(
+            "a folder stands where this file should be.", where=str(path), fix="Move the folder away, then resume."
+        ) from error
 
 
 def damaged(reason: str, where: str) -> ArtifactDamaged:

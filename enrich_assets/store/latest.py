@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from upath import UPath
 
-from enrich_assets.core.errors import ArtifactMissing, RunIdError
-from enrich_assets.core.files import is_local, local_path, names_in, read_bytes, write_atomic
+from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing, RunIdError
+from enrich_assets.core.files import is_local, local_path, names_in, write_atomic
 from enrich_assets.core.run_id import valid_run_id
+from enrich_assets.store.artifacts import read_whole
 from enrich_assets.store.layout import RunFolder, valid_name
 
 _TIMED = re.compile(r"(\d{8}_\d{6})(?:-(\d+))?")
@@ -36,12 +37,12 @@ def read_latest(root: UPath, graph: str) -> tuple[str, datetime, int] | None:
     """Run ID, start and place of what latest.json names; None where it names no run that stands there."""
     folder = root / valid_name(graph, "graph")
     try:
-        whole = json.loads(read_bytes(folder / "latest.json").decode("utf-8"))
+        whole = json.loads(read_whole(folder / "latest.json").decode("utf-8"))
         run_id = valid_run_id(whole["run_id"])
         moment, place = datetime.fromisoformat(whole["started_at"]), int(whole["place"])
     except ArtifactMissing:
         return None
-    except (ValueError, KeyError, TypeError, RunIdError):
+    except (ValueError, KeyError, TypeError, RunIdError, ArtifactDamaged):
         log.warning("%s/latest.json cannot be read and is passed over; the next complete run writes it anew", folder)
         return None
     return (run_id, moment, place) if names_in(folder / run_id) else None

@@ -31,13 +31,12 @@ from enrich_assets.core.files import (
     files_below,
     is_being_written,
     names_in,
-    read_bytes,
     remove,
     remove_empty_folders,
     write_atomic,
 )
 from enrich_assets.core.fingerprint import sha256
-from enrich_assets.store.artifacts import Loaded, read_artifact, read_envelope
+from enrich_assets.store.artifacts import Loaded, read_artifact, read_envelope, read_whole
 from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RunFolder
 
 VERSIONS_KEPT = 3
@@ -88,7 +87,7 @@ def present_path(folder: RunFolder, phase: str) -> tuple[UPath, str]:
 def read_present(folder: RunFolder, phase: str) -> tuple[Loaded, Present]:
     """The phase's artifact, fully checked; raises ArtifactMissing or ArtifactDamaged."""
     path, suffix = present_path(folder, phase)
-    data = read_bytes(path)
+    data = read_whole(path)
     loaded = read_artifact(data, suffix, str(path))
     check_place(loaded.envelope, folder, phase, str(path))
     return loaded, Present(path, suffix, data, loaded.envelope)
@@ -115,8 +114,8 @@ def side_file(folder: RunFolder, envelope: Envelope, relative: str) -> bytes:
         )
     for path in (folder.file(relative), _version_file(folder, envelope, relative)):
         try:
-            data = read_bytes(path)
-        except ArtifactMissing:
+            data = read_whole(path)
+        except (ArtifactMissing, ArtifactDamaged):
             continue
         if sha256(data) == expected:
             return data
@@ -164,7 +163,7 @@ def earlier_versions(folder: RunFolder, phase: str, current: str | None) -> list
         if f"{dot}{extension}" not in ARTIFACT_SUFFIXES or stem == current:
             continue
         try:
-            envelope = read_envelope(read_bytes(place / name), f".{extension}", str(place / name))
+            envelope = read_envelope(read_whole(place / name), f".{extension}", str(place / name))
         except (ArtifactDamaged, ArtifactMissing):
             continue
         found.append((place / name, envelope))
@@ -262,7 +261,7 @@ def _prune_versions(folder: RunFolder, envelope: Envelope) -> None:
 
 def _is_in_place(folder: RunFolder, publication: Publication) -> bool:
     try:
-        present = read_bytes(folder.artifact(publication.envelope.phase, publication.suffix))
+        present = read_whole(folder.artifact(publication.envelope.phase, publication.suffix))
     except EnrichError:
         return False
     return present == publication.artifact
@@ -274,7 +273,7 @@ def _version_file(folder: RunFolder, envelope: Envelope, relative: str) -> UPath
 
 def _holds(path: UPath, expected: str) -> bool:
     try:
-        return sha256(read_bytes(path)) == expected
+        return sha256(read_whole(path)) == expected
     except EnrichError:
         return False
 
@@ -289,6 +288,6 @@ def _remove_quietly(paths: list[UPath]) -> None:
 
 def _artifact_id(path: UPath, suffix: str) -> Any:
     try:
-        return read_envelope(read_bytes(path), suffix, str(path)).artifact_id
+        return read_envelope(read_whole(path), suffix, str(path)).artifact_id
     except (ArtifactDamaged, ArtifactMissing):
         return ""

@@ -26,6 +26,7 @@ from enrich_assets.store.artifacts import (
     read_artifact,
     read_envelope,
     read_side_table,
+    read_whole,
 )
 from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RESERVED_RUN_IDS, RunFolder, side_table_name
 from enrich_assets.store.making import made
@@ -139,7 +140,7 @@ class Store:
             except OSError as error:
                 raise damaged("it cannot be opened", str(path)) from error
         else:
-            envelope = read_envelope(read_bytes(path), suffix, str(path))
+            envelope = read_envelope(read_whole(path), suffix, str(path))
         check_place(envelope, folder, phase, str(path))
         return envelope
 
@@ -197,7 +198,7 @@ class Store:
         folder = RunFolder(self.root, graph, run_id)
         for path, envelope in earlier_versions(folder, phase, None):
             if envelope.artifact_id == artifact_id:
-                return read_artifact(read_bytes(path), path.suffix, str(path))
+                return read_artifact(read_whole(path), path.suffix, str(path))
         raise ArtifactMissing(
             f"{phase} of the run {run_id} has no version {artifact_id}.",
             where=str(folder.versions(phase)),
@@ -241,10 +242,17 @@ class Store:
         return manifest_view.write_manifest(folder, listed)
 
     def mark_latest(self, graph: str, run_id: str) -> str:
-        """Says that a run is complete; returns the newest complete run by its start, which may be another one."""
+        """Says that a run is complete; returns the newest complete run by its start, which may be another one.
+
+        Where that cannot be written the log has it, and the run is no less complete: `latest` is a view.
+        """
         envelopes = [self.envelope(graph, run_id, phase) for phase in self.phases(graph, run_id)]
         first = min((e.started_at for e in envelopes), default=None)
-        return latest_view.write_latest(RunFolder(self.root, graph, run_id), first)
+        try:
+            return latest_view.write_latest(RunFolder(self.root, graph, run_id), first)
+        except StorageError as error:
+            log.warning("latest was not updated: %s", error)
+            return run_id
 
     def latest(self, graph: str) -> str | None:
         """The newest complete run by its start; None if there is none."""
