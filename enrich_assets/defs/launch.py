@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from enrich_assets.core import errors
 from enrich_assets.defs.build import asset_key, build_definitions, job_name
 from enrich_assets.defs.partitions import add_run
 from enrich_assets.defs.standing import where_it_stands as where_it_stands
@@ -119,8 +120,9 @@ def _first_failure(result: Any, graph: Graph) -> tuple[str, str]:
         if blocked:
             return phase, blocked
         error = data.error
-        while error is not None and error.cause is not None:
+        while error is not None and error.cause is not None and not _is_ours(error):
             error = error.cause
+        # What caused an error of our own is its detail: "[Errno 20] Not a directory" says neither where nor what to do.
         message = str(error.message).strip() if error is not None else "unknown"
         return phase, message.splitlines()[0].removeprefix(f"{getattr(error, 'cls_name', '')}: ")
     for event in result.all_events:
@@ -132,9 +134,16 @@ def _first_failure(result: Any, graph: Graph) -> tuple[str, str]:
     return "", "the launch ended without saying why"
 
 
+def _is_ours(error: Any) -> bool:
+    return isinstance(kind := getattr(errors, str(error.cls_name), None), type) and issubclass(kind, errors.EnrichError)
+
+
 def _failed_checks(result: Any, step_key: str) -> str:
-    found = [e.event_specific_data for e in result.all_events
-             if e.event_type_value == "ASSET_CHECK_EVALUATION" and e.step_key == step_key]
+    found = [
+        e.event_specific_data
+        for e in result.all_events
+        if e.event_type_value == "ASSET_CHECK_EVALUATION" and e.step_key == step_key
+    ]
     failed = [e for e in found if e.blocking and not e.passed]
     told = "; ".join(f"{e.check_name}: {e.description or 'failed'}" for e in failed)
     return f"a blocking check failed, so nothing may be built on it: {told}" if told else ""
