@@ -61,6 +61,11 @@ def clean(text: object) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in str(text))
 
 
+def sentence(text: object) -> str:
+    """Text for a terminal that ends with one full stop, whether it had one or not."""
+    return clean(text).rstrip(". ") + "."
+
+
 def number(value: int | None) -> str:
     """A count with thousands separated; a dash where it is not known."""
     return DASH if value is None else f"{value:,}"

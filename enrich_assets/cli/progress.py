@@ -38,6 +38,7 @@ class PhaseProgress:
     cost: float | None = 0.0
     seconds: float | None = None
     silent_seconds: float = 0.0
+    heard_at: datetime | None = None
     ended_before_seconds: float | None = None
     message: str = ""
 
@@ -65,8 +66,15 @@ class RunProgress:
 
     @property
     def state(self) -> str:
-        """prepared, running, complete, or what the phase that ended it says: failed, blocked, stopped, unfinished."""
+        """prepared, running, silent, complete, unfinished, or what the phase that ended it says.
+
+        That is failed, blocked or stopped. A run is silent when a phase of it should be working and gave no sign of
+        life for `SILENT_SECONDS`.
+        """
         statuses = [phase.status for phase in self.phases]
+        working = [phase.silent_seconds for phase in self.phases if phase.status == "running"]
+        if working and min(working) > SILENT_SECONDS:
+            return "silent"
         for state in ("running", "failed", "blocked", "stopped"):
             if state in statuses:
                 return state
@@ -76,6 +84,12 @@ class RunProgress:
             return "complete"
         last = min((p.ended_before_seconds for p in self.phases if p.ended_before_seconds is not None), default=None)
         return "running" if last is not None and last < _QUIET_SECONDS else "unfinished"
+
+    @property
+    def silent_since(self) -> datetime | None:
+        """The last sign of life of a silent run, UTC."""
+        heard = [phase.heard_at for phase in self.phases if phase.status == "running" and phase.heard_at is not None]
+        return max(heard, default=None) if self.state == "silent" else None
 
     @property
     def cost(self) -> float | None:
@@ -172,6 +186,7 @@ def _phase(place: int, name: str, row: Mapping[str, Any], started: datetime | No
         **{key: row[key] for key in _NUMBERS},
         seconds=((ended or now) - started).total_seconds() if started else None,
         silent_seconds=(now - heard).total_seconds() if heard else 0.0,
+        heard_at=heard,
         ended_before_seconds=(now - ended).total_seconds() if ended else None,
         message=str(row["message"] or ""),
     )

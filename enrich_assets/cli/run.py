@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from enrich_assets.cli.output import clean
+from enrich_assets.cli.output import clean, sentence
 from enrich_assets.cli.place import DEFAULT_GRAPH, Place, open_place
 from enrich_assets.core.errors import UserError
 
@@ -35,8 +35,9 @@ def run(
     title: Annotated[str, typer.Option(metavar="TEXT", help="Title of the run.", show_default=False)] = "",
     like: Annotated[
         str,
-        typer.Option(metavar="RUN", help="Start from a run's settings; replays its pages and answers.",
-                     show_default=False),
+        typer.Option(
+            metavar="RUN", help="Start from a run's settings; replays its pages and answers.", show_default=False
+        ),
     ] = "",
     prepare: Annotated[bool, typer.Option("--prepare", help="Claim and register the run, execute nothing.")] = False,
     from_phase: Annotated[
@@ -47,8 +48,14 @@ def run(
     ] = "",
 ) -> None:
     """Begin a new run, or execute phases of a run again."""
-    beginning = {"--preset": preset, "--settings": settings, "--set": overrides, "--title": title, "--like": like,
-                 "--prepare": prepare}
+    beginning = {
+        "--preset": preset,
+        "--settings": settings,
+        "--set": overrides,
+        "--title": title,
+        "--like": like,
+        "--prepare": prepare,
+    }
     if run_name or from_phase or only:
         _refuse_together(run_name, from_phase, only, [name for name, given in beginning.items() if given])
         _old_run(run_name, from_phase or only, is_only=bool(only))
@@ -88,8 +95,10 @@ def resume(
         phases = (start.phase, *graph.after(start.phase))
         check_ready(place, graph, run_id, phases, standings)
         number = graph.number(start.phase)
-        print(f"Run {run_id} goes on at {number} {start.phase.name}, which is {start.state}: {clean(start.why)}.",
-              flush=True)
+        print(
+            f"Run {run_id} goes on at {number} {start.phase.name}, which is {start.state}: {sentence(start.why)}",
+            flush=True,
+        )
         with open_instance() as instance:
             execute_and_tell(place, graph, run_id, phases, instance)
 
@@ -125,8 +134,16 @@ def _new_run(
 
         with open_instance() as instance:
             run_id = begin_run(
-                graph, store=place.store, ledger=place.ledger, instance=instance, values=values, where=str(path or ""),
-                preset=preset, overrides=overrides or [], title=title, like=like,
+                graph,
+                store=place.store,
+                ledger=place.ledger,
+                instance=instance,
+                values=values,
+                where=str(path or ""),
+                preset=preset,
+                overrides=overrides or [],
+                title=title,
+                like=like,
             )
             if prepare:
                 print(f"Run {run_id} is prepared.\nnext    enrich resume {run_id}")

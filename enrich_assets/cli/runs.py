@@ -27,30 +27,46 @@ def runs(
     table.columns[0].no_wrap = True
     for entry in listed:
         table.add_row(
-            entry["run_id"], clean(entry["title"]), clean(entry["preset"]), entry["state"],
-            f"{entry['phases_done']}/{entry['phases']}", money(entry["cost"]), duration(entry["seconds"]),
+            entry["run_id"],
+            clean(entry["title"]),
+            clean(entry["preset"]),
+            _shown_state(entry),
+            f"{entry['phases_done']}/{entry['phases']}",
+            money(entry["cost"]),
+            duration(entry["seconds"]),
         )
     console().print(table)
 
 
 def list_runs(place: Place, limit: int) -> list[dict[str, Any]]:
-    """run_id, graph, title, preset, created_at, state, phases, phases_done, cost (USD), seconds of each run."""
+    """Of each run: run_id, graph, title, preset, created_at, state, phases, phases_done, cost (USD), seconds.
+
+    `silent_since` (UTC) is the last sign of life of a run whose state is silent.
+    """
     from enrich_assets.cli.progress import run_progress
     from enrich_assets.engine.ledger import utc_now
     from enrich_assets.graphs.catalog import GRAPHS
 
     now = utc_now()
-    listed = []
+    listed: list[dict[str, Any]] = []
     for known in place.ledger.runs(limit=limit):
         names = GRAPHS[known["graph"]].names if known["graph"] in GRAPHS else ()
         progress = run_progress(known["run_id"], names, place.ledger.phases(known["run_id"]), now=now)
         spent = [phase.seconds for phase in progress.phases if phase.seconds is not None]
-        listed.append({
-            **known,
-            "state": progress.state,
-            "phases": len(progress.phases),
-            "phases_done": progress.done,
-            "cost": progress.cost,
-            "seconds": round(sum(spent), 3) if spent else None,
-        })
+        listed.append(
+            {
+                **known,
+                "state": progress.state,
+                "silent_since": progress.silent_since,
+                "phases": len(progress.phases),
+                "phases_done": progress.done,
+                "cost": progress.cost,
+                "seconds": round(sum(spent), 3) if spent else None,
+            }
+        )
     return listed
+
+
+def _shown_state(entry: dict[str, Any]) -> str:
+    since = entry["silent_since"]
+    return str(entry["state"]) if since is None else f"stopped? silent since {since:%H:%M} UTC"

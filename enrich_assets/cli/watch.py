@@ -36,7 +36,7 @@ def watch(
             while True:
                 progress = _read(place, graph.names, run_id)
                 live.update(_frame(progress, title), refresh=True)
-                if progress.state not in ("running", "prepared"):
+                if progress.state not in ("running", "silent", "prepared"):
                     return
                 time.sleep(_REFRESH_SECONDS)
 
