@@ -11,12 +11,12 @@ PERMUTATIONS = 64
 
 def sketch(text: str) -> list[int]:
     """The MinHash of a text's word triples, 64 integers; equal for equal texts, whatever case and punctuation."""
-    from datasketch import MinHash
+    from rensa import RMinHash
 
     words = _WORD.findall(text.casefold())
-    minhash = MinHash(num_perm=PERMUTATIONS, seed=1)
-    minhash.update_batch([" ".join(words[i : i + 3]).encode() for i in range(max(1, len(words) - 2))])
-    return [int(value) for value in minhash.hashvalues]
+    minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
+    minhash.update([" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))])
+    return [int(value) for value in minhash.digest()]
 
 
 def overlap(first: Sequence[int], second: Sequence[int]) -> float:
