@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enrich_assets.cli.output import clean, counted, say
 from enrich_assets.cli.place import Place, open_place
-from enrich_assets.core.errors import StorageError
+from enrich_assets.core.errors import ArtifactDamaged, EnrichError, StorageError, UserError
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
     from enrich_assets.engine.graph import Graph
 
 WORKED_ON_SECONDS = 60.0
 """A run whose ledger heard from it within this time is being worked on; its views are left alone."""
+
+
+_PAGES_NAMED = 5
 
 
 def check(
@@ -34,49 +40,123 @@ def check(
     problems = list(installation_problems())
     notes = list(installation_notes())
     with open_place() as place:
-        try:
-            place.store.check_writable()
-        except StorageError as error:
-            problems.append(f"storage: {clean(error)}")
+        problems += _storage_problems(place)
         chosen = [place.find_run(run_name)] if run_name else _all_runs(place)
         import_quietly()
         damage, repaired = _check_runs(place, chosen)
+        if not run_name:
+            damage += _page_problems(place)
     for line in repaired:
         print(f"repaired  {line}")
     for line in notes:
         print(f"note      {line}")
     for line in [*problems, *damage]:
         print(f"PROBLEM   {line}")
-    print(f"{counted(len(chosen), 'run')} checked: {counted(len(problems) + len(damage), 'problem')}, "
-          f"{counted(len(repaired), 'view')} repaired.")
+    print(
+        f"{counted(len(chosen), 'run')} checked: {counted(len(problems) + len(damage), 'problem')}, "
+        f"{counted(len(repaired), 'view')} repaired."
+    )
     if problems or damage:
         raise typer.Exit(2)
 
 
-def _check_runs(place: Place, chosen: list[tuple[Graph, str]]) -> tuple[list[str], list[str]]:
-    from enrich_assets.core.errors import ArtifactDamaged
-    from enrich_assets.defs.instance import open_instance
-    from enrich_assets.defs.launch import close_dead_launches
-    from enrich_assets.defs.standing import envelopes_of
-    from enrich_assets.defs.views import repair_latest, repair_run
+def _storage_problems(place: Place) -> list[str]:
+    found = []
+    try:
+        place.store.check_writable()
+    except StorageError as error:
+        found.append(f"storage: {clean(error)}")
+    try:
+        spoilt = place.ledger.problems()
+    except StorageError as error:
+        spoilt = [error.what.rstrip(".")]
+    if spoilt:
+        more = f" (and {len(spoilt) - 1} more)" if len(spoilt) > 1 else ""
+        found.append(
+            f"ledger: its database is damaged: {clean(spoilt[0])}{more}. Put a copy of it back; or move the file and "
+            "its -wal and -shm away, then enrich check lists the runs again and only the stored answers are lost."
+        )
+    return found
 
-    damage, repaired = [], []
-    with open_instance() as instance:
+
+def _page_problems(place: Place) -> list[str]:
+    from enrich_assets.web.pages import PageStore
+
+    try:
+        spoilt = list(PageStore(place.store.root).damaged())
+    except EnrichError as error:
+        return [f"pages: {clean(error)}"]
+    lines = [f"page: {clean(path)} is damaged. Delete it; it is fetched again when needed." for path in spoilt]
+    left = len(lines) - _PAGES_NAMED
+    if left > 0:
+        lines[_PAGES_NAMED:] = [f"page: {counted(left, 'more stored page')} damaged, to be deleted likewise."]
+    return lines
+
+
+def _check_runs(place: Place, chosen: list[tuple[Graph, str]]) -> tuple[list[str], list[str]]:
+    from enrich_assets.defs.views import repair_latest
+
+    damage: list[str] = []
+    repaired: list[str] = []
+    with ExitStack() as opened:
+        instance = _instance(opened, damage)
         for graph, run_id in chosen:
-            envelopes = envelopes_of(graph, run_id, place.store)
-            broken = [(name, found) for name, found in envelopes.items() if isinstance(found, ArtifactDamaged)]
-            damage += [f"{run_id} {name}: {clean(found)}" for name, found in broken]
-            if broken:
-                damage.append(f"{run_id}: enrich resume {run_id} makes {broken[0][0]} and what follows again.")
-            closed = close_dead_launches(instance, run_id)
-            if closed:
-                repaired.append(f"{run_id}: {counted(len(closed), 'launch', 'launches')} of a dead process closed.")
-            if not _is_worked_on(place, run_id):
-                said = repair_run(graph, run_id, envelopes, store=place.store, ledger=place.ledger, instance=instance)
-                repaired += [f"{run_id}: {line}" for line in said]
+            # One run that cannot be read must not hide what is wrong with the others.
+            try:
+                _check_run(place, graph, run_id, instance, damage, repaired)
+            except EnrichError as error:
+                damage.append(f"{run_id}: {clean(error)}")
         for graph in {graph.name: graph for graph, _ in chosen}.values():
-            repaired += repair_latest(graph, place.store)
+            try:
+                repaired += repair_latest(graph, place.store)
+            except EnrichError as error:
+                damage.append(f"latest of {graph.name}: {clean(error)}")
     return damage, repaired
+
+
+def _check_run(
+    place: Place,
+    graph: Graph,
+    run_id: str,
+    instance: DagsterInstance | None,
+    damage: list[str],
+    repaired: list[str],
+) -> None:
+    from enrich_assets.defs.launch import close_dead_launches
+    from enrich_assets.defs.standing import envelopes_of, lost_artifacts
+    from enrich_assets.defs.views import repair_run
+
+    envelopes = envelopes_of(graph, run_id, place.store)
+    lost = lost_artifacts(graph, run_id, envelopes, place.store, place.ledger)
+    broken = {name: clean(found) for name, found in envelopes.items() if isinstance(found, ArtifactDamaged)}
+    broken |= {name: f"{what}." for name, what in lost.items()}
+    named = [name for name in graph.names if name in broken]
+    damage += [f"{run_id} {name}: {broken[name]}" for name in named]
+    if named:
+        damage.append(f"{run_id}: enrich resume {run_id} makes {named[0]} and what follows again.")
+    if instance is not None:
+        closed = close_dead_launches(instance, run_id)
+        if closed:
+            repaired.append(f"{run_id}: {counted(len(closed), 'launch', 'launches')} of a dead process closed.")
+    if not _is_worked_on(place, run_id):
+        said = repair_run(
+            graph, run_id, envelopes, store=place.store, ledger=place.ledger, lost=lost, instance=instance
+        )
+        repaired += [f"{run_id}: {line}" for line in said]
+
+
+def _instance(opened: ExitStack, damage: list[str]) -> DagsterInstance | None:
+    """The Dagster instance; None where it cannot be used, which is said: artifacts are checked all the same."""
+    from enrich_assets.defs.instance import damaged_databases, database_error, open_instance
+
+    try:
+        spoilt = damaged_databases()
+        if spoilt:
+            raise database_error(spoilt)
+        return opened.enter_context(open_instance())
+    except UserError as error:
+        damage.append(f"Dagster: {clean(error)}")
+        return None
 
 
 def _all_runs(place: Place) -> list[tuple[Graph, str]]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import ArtifactError
+from enrich_assets.core.errors import ArtifactError, ArtifactMissing
+from enrich_assets.core.files import is_local, local_path
 from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.resume import Standing, standings
+from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RunFolder
 from enrich_assets.store.store import Store
+
+PUBLISHED = ("complete", "blocked", "outdated")
+"""What the ledger says of a phase that has an artifact."""
 
 
 def where_it_stands(graph: Graph, run_id: str, store: Store, *, every_file: bool = True) -> list[Standing]:
@@ -38,3 +45,34 @@ def envelopes_of(
         except ArtifactError as error:
             found[phase.name] = error
     return found
+
+
+def lost_artifacts(
+    graph: Graph, run_id: str, found: Mapping[str, Envelope | ArtifactError], store: Store, ledger: Ledger
+) -> dict[str, str]:
+    """What became of each artifact that was published and is missing, by phase.
+
+    That it was published says the manifest or the ledger, so it has to be asked before these views are repaired.
+    """
+    missing = [phase.name for phase in graph.phases if isinstance(found[phase.name], ArtifactMissing)]
+    if not missing:
+        return {}
+    folder = RunFolder(store.root, graph.name, run_id)
+    try:
+        files = store.manifest(graph.name, run_id)["files"]
+    except ArtifactError:
+        files = []
+    listed = {str(entry["phase"]) for entry in files if entry.get("kind") == "data"}
+    shown = {str(row["phase"]) for row in ledger.phases(run_id) if row["status"] in PUBLISHED}
+    return {name: _what_became_of(folder, name) for name in missing if name in listed or name in shown}
+
+
+def _what_became_of(folder: RunFolder, phase: str) -> str:
+    if is_local(folder.path):
+        place = local_path(folder.path)
+        if not place.is_dir():
+            return "a file stands where the run's folder should be" if place.exists() else "the run's folder is gone"
+        for suffix in ARTIFACT_SUFFIXES:
+            if local_path(folder.artifact(phase, suffix)).is_symlink():
+                return f"a symbolic link stands in place of {phase}{suffix}, which is never followed"
+    return "the artifact was published and is missing"

@@ -6,7 +6,7 @@ its phase has to be made again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -28,15 +28,20 @@ def repair_run(
     *,
     store: Store,
     ledger: Ledger,
-    instance: dg.DagsterInstance,
+    lost: Collection[str] = (),
+    instance: dg.DagsterInstance | None,
 ) -> list[str]:
-    """Puts the views of one run right; gives one sentence for each that differed."""
+    """Puts the views of one run right; gives one sentence for each that differed.
+
+    The manifest is left as it is while a publication is damaged or `lost`: it says what has been there. Without an
+    `instance` what Dagster knows is left alone.
+    """
     said = []
-    if not any(isinstance(found, ArtifactDamaged) for found in envelopes.values()):
+    if not lost and not any(isinstance(found, ArtifactDamaged) for found in envelopes.values()):
         said += _manifest(graph, run_id, store)
     said += _registration(graph, run_id, store, ledger)
     said += _phases(graph, run_id, envelopes, ledger)
-    if not instance.has_dynamic_partition(partitions_name(graph.name), run_id):
+    if instance is not None and not instance.has_dynamic_partition(partitions_name(graph.name), run_id):
         add_run(instance, graph, run_id)
         said.append("Dagster did not know the run: its partition was added.")
     return said
@@ -87,9 +92,7 @@ def _registration(graph: Graph, run_id: str, store: Store, ledger: Ledger) -> li
     return ["the ledger did not know the run: it was listed again from its own snapshot."]
 
 
-def _phases(
-    graph: Graph, run_id: str, envelopes: Mapping[str, Envelope | ArtifactError], ledger: Ledger
-) -> list[str]:
+def _phases(graph: Graph, run_id: str, envelopes: Mapping[str, Envelope | ArtifactError], ledger: Ledger) -> list[str]:
     said = []
     shown = {row["phase"]: row for row in ledger.phases(run_id)}
     for phase in graph.phases:
@@ -100,15 +103,22 @@ def _phases(
             if row is not None and row["status"] in accepted and _agrees(row, expected):
                 continue
             ledger.replace_phase(
-                run_id, phase.name, number=envelope.number, **expected,
+                run_id,
+                phase.name,
+                number=envelope.number,
+                **expected,
                 **_times(envelope),
             )
-            said.append(f"the ledger showed {phase.name} as {row['status'] if row else 'not started'}; "
-                        f"its envelope says {envelope.status}, and so does the ledger now.")
+            said.append(
+                f"the ledger showed {phase.name} as {row['status'] if row else 'not started'}; "
+                f"its envelope says {envelope.status}, and so does the ledger now."
+            )
         elif row is not None and row["status"] in ("complete", "blocked", "running", "outdated"):
             ledger.replace_phase(run_id, phase.name, number=graph.number(phase), status="stopped", cost=row["cost"])
-            said.append(f"the ledger showed {phase.name} as {row['status']}; it has no usable artifact, "
-                        "and the ledger says stopped now.")
+            said.append(
+                f"the ledger showed {phase.name} as {row['status']}; it has no usable artifact, "
+                "and the ledger says stopped now."
+            )
     return said
 
 

@@ -131,6 +131,18 @@ class Ledger:
         found = self._read(sa.select(table.c.token).where(table.c.name == f"{run_id}/{phase}"))
         return int(found[0][0]) if found else 0
 
+    # Damage
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the ledger's file, at most five sentences; databases of servers see to theirs.
+
+        Reads the whole file. Raises StorageError where not even that can be done.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return []
+        found = [str(row[0]) for row in self._read(sa.text("PRAGMA integrity_check(5)"))]
+        return [] if found == ["ok"] else found
+
     # Runs
 
     def claim_run(self, graph: str, registration: Mapping[str, Any], *, run_id: str | None = None) -> str:
