@@ -26,9 +26,7 @@ _SECRET_VALUE = re.compile(
     r"(?<![\w/-])sk-[A-Za-z0-9_-]{16,}|\b(?:xox[abp]-[\w-]{10,}|AKIA[A-Z0-9]{16}|gh[pousr]_\w{20,}|hf_\w{20,}"
     r"|AIza[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,})|\b[Bb]earer\s+[\w.~+/-]{16,}"
 )
-_QUERY_SECRET = re.compile(
-    r"[?&](?:[\w-]*(?:api_?-?key|token|secret|password|passwd)|key)=[^&\s]{6,}", re.IGNORECASE
-)
+_QUERY_SECRET = re.compile(r"[?&](?:[\w-]*(?:api_?-?key|token|secret|password|passwd)|key)=[^&\s]{6,}", re.IGNORECASE)
 
 
 class Settings(BaseModel):

@@ -14,7 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from enrich_assets.core.errors import StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: schema, runs, phases, answers. 2: leases."""
 _APPLICATION_ID = 0x454E5243  # "ENRC": tells a ledger from any other SQLite file
 
 metadata = sa.MetaData()
@@ -132,7 +133,7 @@ def first_line(error: BaseException) -> str:
 def _prepare(engine: sa.Engine, where: str) -> None:
     with engine.connect() as connection:
         version = _version(connection, where)
-    if version is None:
+    if version is None or version < SCHEMA_VERSION:
         _create(engine, where)
     elif version > SCHEMA_VERSION:
         raise StorageError(
@@ -165,8 +166,12 @@ def _create(engine: sa.Engine, where: str) -> None:
         else:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_APPLICATION_ID)))
         metadata.create_all(connection)
+        # Versions only add tables so far, and what is there stays as it is.
         if _version(connection, where) is None:
             connection.execute(sa.insert(schema_info).values(name="version", value=str(SCHEMA_VERSION)))
+        else:
+            named = schema_info.c.name == "version"
+            connection.execute(sa.update(schema_info).where(named).values(value=str(SCHEMA_VERSION)))
         connection.commit()
 
 
