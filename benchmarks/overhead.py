@@ -95,8 +95,12 @@ def measure_once() -> dict[str, Any]:
         function.phase = dataclasses.replace(phase, function=function, **timed)  # type: ignore[attr-defined]
         functions.append(function)
     graph = Graph(
-        INTELLIGENCE.name, functions, shared=INTELLIGENCE.shared, prefixed=False,
-        description=INTELLIGENCE.description, sites=INTELLIGENCE.sites,
+        INTELLIGENCE.name,
+        functions,
+        shared=INTELLIGENCE.shared,
+        prefixed=False,
+        description=INTELLIGENCE.description,
+        sites=INTELLIGENCE.sites,
     )
     store, instance = Store.from_environment(), open_instance()
     with Ledger.for_storage(str(store.root)) as ledger:

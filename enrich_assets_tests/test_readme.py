@@ -57,7 +57,12 @@ def test_every_command_of_the_readme_runs(place: dict[str, str]) -> None:
 
 def test_the_ui_command_of_the_readme_answers_and_ends(place: dict[str, str]) -> None:
     process = subprocess.Popen(
-        ["enrich", "ui"], cwd=PROJECT, env=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ["enrich", "ui"],
+        cwd=PROJECT,
+        env=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:

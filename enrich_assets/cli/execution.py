@@ -80,9 +80,7 @@ def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
     return [f"{place.store.root}/{graph.name}/{run_id}/{name}" for name in found]
 
 
-def _tell_end(
-    place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]
-) -> None:
+def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]) -> None:
     out = console()
     progress = run_progress(run_id, graph.names, place.ledger.phases(run_id), now=utc_now())
     if not out.is_terminal:  # a terminal has the table already, live
@@ -97,8 +95,11 @@ def _tell_end(
     if left is None:
         out.print(f"next    enrich show {run_id}", markup=False)
     else:
-        out.print(f"next    enrich resume {run_id}   ({left.phase.name} is {left.state}: {clean(left.why)})",
-                  markup=False, soft_wrap=True)
+        out.print(
+            f"next    enrich resume {run_id}   ({left.phase.name} is {left.state}: {clean(left.why)})",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _tell_failure(launched: Launched, standings: Sequence[Standing]) -> None:

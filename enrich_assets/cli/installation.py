@@ -14,8 +14,10 @@ def installation_problems() -> Iterator[str]:
     """Problems that make answers wrong: the module litellm installed by another distribution over the real one."""
     owners = sorted(set(importlib.metadata.packages_distributions().get("litellm", [])))
     if owners and owners != ["litellm"]:
-        yield (f"the module litellm belongs to {', '.join(owners)}, not to litellm alone: "
-               "uninstall all of them, then install litellm again.")
+        yield (
+            f"the module litellm belongs to {', '.join(owners)}, not to litellm alone: "
+            "uninstall all of them, then install litellm again."
+        )
 
 
 def installation_notes(lock: Path | None = None) -> Iterator[str]:

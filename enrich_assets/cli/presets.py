@@ -12,9 +12,7 @@ from enrich_assets.cli.place import DEFAULT_GRAPH
 
 
 def presets(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", show_default=False, help="Print this preset's YAML.")
-    ] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="Print this preset's YAML.")] = "",
 ) -> None:
     """List the presets, or print one as YAML to copy and change."""
     from enrich_assets.graphs.presets import load_preset, preset_names, preset_text

@@ -65,7 +65,9 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
     reports: list[str] = []
     for standing in where_it_stands(graph, run_id, place.store, every_file=False):
         entry: dict[str, Any] = {
-            "number": graph.number(standing.phase), "phase": standing.phase.name, "state": standing.state,
+            "number": graph.number(standing.phase),
+            "phase": standing.phase.name,
+            "state": standing.state,
             "why": standing.why,
         }
         envelope = envelopes[standing.phase.name]
@@ -133,8 +135,17 @@ def _print_run(found: Mapping[str, Any]) -> None:
     named = f" · {clean(found['title'])}" if found["title"] else ""
     like = f" · like {found['like']}" if found["like"] else ""
     out.print(Text(f"{found['run_id']}{named} · preset {clean(found['preset']) or '–'}{like}", style="bold"))
-    table = plain_table("", "#", "phase", "in → out", "left out", "calls", "cost", "time",
-                        right=("#", "in → out", "calls", "cost", "time"))
+    table = plain_table(
+        "",
+        "#",
+        "phase",
+        "in → out",
+        "left out",
+        "calls",
+        "cost",
+        "time",
+        right=("#", "in → out", "calls", "cost", "time"),
+    )
     for heading in (2, 3, 7):
         table.columns[heading].no_wrap = True
     for entry in found["phases"]:
@@ -143,8 +154,11 @@ def _print_run(found: Mapping[str, Any]) -> None:
         if "counts" in entry:
             counts, usage = entry["counts"], entry["usage"]
             row += [
-                f"{number(counts['rows_in'])} → {number(counts['rows_out'])}", Text(_left_out(counts)), _calls(usage),
-                money(usage["cost"]), duration(entry["duration_seconds"]),
+                f"{number(counts['rows_in'])} → {number(counts['rows_out'])}",
+                Text(_left_out(counts)),
+                _calls(usage),
+                money(usage["cost"]),
+                duration(entry["duration_seconds"]),
             ]
         else:
             row += [entry["state"], "", "", "", ""]
@@ -173,10 +187,14 @@ def _print_phase(found: Mapping[str, Any]) -> None:
     facts.add_row("rows", f"{number(counts['rows_in'])} → {number(counts['rows_out'])}")
     facts.add_row("dropped", _reasons(counts["dropped_by_reason"]) or "none")
     facts.add_row("failed", _reasons(counts["failed_by_kind"]) or "none")
-    facts.add_row("calls", f"{usage['model_calls']} model, {usage['page_requests']} page, {usage['search_requests']} "
-                           f"search; {usage['answers_reused']} from the ledger")
-    facts.add_row("cost", f"{money(usage['cost'])}, {number(usage['tokens_in'])} tokens in, "
-                          f"{number(usage['tokens_out'])} out")
+    facts.add_row(
+        "calls",
+        f"{usage['model_calls']} model, {usage['page_requests']} page, {usage['search_requests']} "
+        f"search; {usage['answers_reused']} from the ledger",
+    )
+    facts.add_row(
+        "cost", f"{money(usage['cost'])}, {number(usage['tokens_in'])} tokens in, {number(usage['tokens_out'])} out"
+    )
     facts.add_row("models", clean(", ".join(usage["models"]) or "none"))
     facts.add_row("time", f"{duration(envelope['duration_seconds'])}, from {envelope['started_at']}")
     made_from = [f"{ref['phase']}\N{NO-BREAK SPACE}{ref['data_sha256'][:12]}" for ref in envelope["inputs"]]

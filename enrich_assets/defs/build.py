@@ -23,9 +23,7 @@ from enrich_assets.graphs.catalog import GRAPHS
 OWNERS = ("team:enrich",)
 
 
-def build_definitions(
-    *, key_prefix: str | Sequence[str] = (), graphs: Sequence[Graph] | None = None
-) -> dg.Definitions:
+def build_definitions(*, key_prefix: str | Sequence[str] = (), graphs: Sequence[Graph] | None = None) -> dg.Definitions:
     """The definitions of the given graphs, by default all, ready to be merged into another project's.
 
     `key_prefix` goes before every asset key. Neither an executor nor a resource of a common name is set.

@@ -19,8 +19,19 @@ from enrich_assets.engine.columns import ROW_ID, Column
 _IN_PLACE = 1000
 _PREVIEW_ROWS = 5
 _PREVIEW_CELL = 80
-_PREVIEW_FIRST = ("rank", "title", "name", "source_name", "category", "tier1_score", "tier2_score", "tier3_score",
-                  "final_score", "analysis_characters", "published_at")
+_PREVIEW_FIRST = (
+    "rank",
+    "title",
+    "name",
+    "source_name",
+    "category",
+    "tier1_score",
+    "tier2_score",
+    "tier3_score",
+    "final_score",
+    "analysis_characters",
+    "published_at",
+)
 
 
 def column_schema(columns: Mapping[str, Column]) -> dg.TableSchema:

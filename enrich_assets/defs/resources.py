@@ -63,9 +63,7 @@ class ModelsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 class WebResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """How pages and search services are reached."""
 
-    def clients(
-        self, graph: Graph, resolved: Mapping[str, Any], inputs: Mapping[str, Input], store: Store
-    ) -> Any:
+    def clients(self, graph: Graph, resolved: Mapping[str, Any], inputs: Mapping[str, Input], store: Store) -> Any:
         """A function that opens the clients of a row phase: `(calls, asker) -> async context manager`."""
         site = graph.sites.get(str(resolved.get("preset", "")))
 

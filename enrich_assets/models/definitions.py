@@ -60,7 +60,7 @@ def _is_part_of_a_name(before: str) -> bool:
 
 
 def _says_nothing(matched: str) -> bool:
-    """"X is the first to say so", "X, the day after": the article does not open a description."""
+    """ "X is the first to say so", "X, the day after": the article does not open a description."""
     return bool(
         re.search(
             r"\b(?:is|was|are|were|,) (?:an?|the) (?:first|last|only|same|right|wrong|best|worst|day|week|month|year|"

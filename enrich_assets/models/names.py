@@ -241,11 +241,7 @@ def _merged(seen: dict[str, _Seen]) -> dict[str, _Seen]:
     result: dict[str, _Seen] = {}
     for name in longest_first:
         entry = cleaned[name]
-        whole = [
-            longer
-            for longer in result
-            if longer != name and (_is_part(name, longer) or _acronym(longer) == name)
-        ]
+        whole = [longer for longer in result if longer != name and (_is_part(name, longer) or _acronym(longer) == name)]
         if whole:
             home = max(whole, key=lambda n: (result[n].count, -result[n].first))
             _add(result[home], entry)

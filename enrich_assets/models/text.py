@@ -105,7 +105,7 @@ def _ends_sentence(block: str, start: int, match: re.Match[str]) -> bool:
     last = (token.group() if token else "").lower()
     if not last:
         return True
-    upcoming = (_WORD.match(rest.lstrip(_OPENING)) or _WORD.search(rest))
+    upcoming = _WORD.match(rest.lstrip(_OPENING)) or _WORD.search(rest)
     next_word = upcoming.group().lower() if upcoming else ""
     if len(last) == 1 and last.isalpha():
         # An initial, unless it closes the sentence: "plan B. The", "vitamin C. In".

@@ -31,7 +31,10 @@ class CommandPlace:
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ENRICH_", "OPENAI_"))}
         return {
-            **kept, "DAGSTER_HOME": str(self.home), "ENRICH_STORAGE": str(self.storage), "COLUMNS": "80",
+            **kept,
+            "DAGSTER_HOME": str(self.home),
+            "ENRICH_STORAGE": str(self.storage),
+            "COLUMNS": "80",
             "PYTHONIOENCODING": "utf-8",
         }
 
@@ -41,8 +44,13 @@ class CommandPlace:
     def enrich(self, *arguments: str, **environment: str) -> Called:
         """Calls the command as a process of its own."""
         return subprocess.run(
-            self.command(*arguments), env={**self.environment, **environment}, capture_output=True, text=True,
-            encoding="utf-8", timeout=120, check=False,
+            self.command(*arguments),
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
         )
 
     def run_ids(self) -> list[str]:

@@ -136,8 +136,13 @@ def test_views_that_disagree_with_the_files_are_named_and_repaired(copy: Any, ca
             instance.delete_dynamic_partition("intelligence_runs", run_id)
     done = call(copy, "check", "latest")
     assert done.exit_code == 0, done.output
-    for words in ("manifest.json: it was damaged; it was rebuilt", "latest named no run", "tier1", "report",
-                  "Dagster did not know the run"):
+    for words in (
+        "manifest.json: it was damaged; it was rebuilt",
+        "latest named no run",
+        "tier1",
+        "report",
+        "Dagster did not know the run",
+    ):
         assert words in done.stdout
     assert copy.partitions() == {run_id}
     assert copy.recorded(run_id)["report"]["status"] == "complete"
@@ -165,7 +170,8 @@ def test_a_run_that_fails_ends_with_the_phase_the_reason_and_the_way_on(
     settings = tmp_path / "down.yaml"
     settings.write_text(
         "attempts: 1\nmax_failed_fraction: 0.1\ncategories: [{id: a, name: A, description: a., keywords: [a]}]\n"
-        "sources: [{id: gone, name: Gone, kind: feed, url: 'http://127.0.0.1:9/feed'}]\n", encoding="utf-8",
+        "sources: [{id: gone, name: Gone, kind: feed, url: 'http://127.0.0.1:9/feed'}]\n",
+        encoding="utf-8",
     )
     done = call(empty_place, "run", "--settings", "down.yaml", "--title", "down")
     assert done.exit_code == 1, done.output
@@ -182,8 +188,13 @@ def test_a_run_that_fails_ends_with_the_phase_the_reason_and_the_way_on(
 
 def test_ctrl_c_ends_with_130_and_the_run_can_be_resumed(empty_place: Any, call: Any) -> None:
     process = subprocess.Popen(
-        empty_place.command("demo"), env=empty_place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, encoding="utf-8", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        empty_place.command("demo"),
+        env=empty_place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         _wait_until(lambda: process.poll() is not None or "scraped" in _recorded(empty_place), 60)
@@ -234,8 +245,13 @@ def test_the_ui_takes_a_free_port_when_3000_is_taken_and_ctrl_c_ends_it(empty_pl
         except OSError:
             pass  # somebody else has it, which serves as well
         process = subprocess.Popen(
-            empty_place.command("ui"), env=empty_place.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, encoding="utf-8", start_new_session=True,
+            empty_place.command("ui"),
+            env=empty_place.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         try:

@@ -114,13 +114,26 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 def row(phase: str, status: str, started: float, ended: float | None = None, **values: Any) -> dict[str, Any]:
     """A row of the ledger's view; times in seconds before NOW."""
+
     def text(ago: float) -> str:
         return (NOW - timedelta(seconds=ago)).isoformat()
 
     return {
-        "phase": phase, "status": status, "started_at": text(started), "heartbeat_at": text(started),
-        "ended_at": None if ended is None else text(ended), "rows_in": 8, "rows_done": 3, "rows_out": None,
-        "dropped": None, "failed": None, "calls": 0, "reused": 0, "cost": 0.0, "message": None, **values,
+        "phase": phase,
+        "status": status,
+        "started_at": text(started),
+        "heartbeat_at": text(started),
+        "ended_at": None if ended is None else text(ended),
+        "rows_in": 8,
+        "rows_done": 3,
+        "rows_out": None,
+        "dropped": None,
+        "failed": None,
+        "calls": 0,
+        "reused": 0,
+        "cost": 0.0,
+        "message": None,
+        **values,
     }
 
 

@@ -189,7 +189,11 @@ def test_secrets_are_refused_by_their_path_and_never_repeated(values: Any, path:
 
 def test_what_only_looks_like_a_secret_is_fine() -> None:
     made = check(
-        inner={"token": {"env": "MY_KEY"}, "model": "org/tokenizer-token", "url": "https://h/@user/a?page=2&keyword=abcdefgh"},
+        inner={
+            "token": {"env": "MY_KEY"},
+            "model": "org/tokenizer-token",
+            "url": "https://h/@user/a?page=2&keyword=abcdefgh",
+        },
         more={"token_model": {"url": "https://h/news/sk-hynix-begins-mass-production"}, "b": {"token": None}},
     )
     assert made.inner.token == Env(env="MY_KEY")

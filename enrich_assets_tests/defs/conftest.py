@@ -128,7 +128,11 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Graph]:
                 function.phase = replace(phase, function=function)  # type: ignore[attr-defined]
             declared.append(function)
         return Graph(
-            INTELLIGENCE.name, declared, shared=INTELLIGENCE.shared, prefixed=False, sites=INTELLIGENCE.sites,
+            INTELLIGENCE.name,
+            declared,
+            shared=INTELLIGENCE.shared,
+            prefixed=False,
+            sites=INTELLIGENCE.sites,
             description=INTELLIGENCE.description,
         )
 

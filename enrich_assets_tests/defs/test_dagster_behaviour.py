@@ -61,12 +61,16 @@ def test_a_blocking_check_stops_what_is_below_in_the_same_launch_but_not_alone(t
 
 def test_two_runs_in_one_launch_are_refused_and_leave_nothing(room: Room) -> None:
     room.instance.add_dynamic_partitions(partitions_name("intelligence"), ["one", "two"])
-    result = build_definitions().resolve_job_def("intelligence").execute_in_process(
-        instance=room.instance,
-        tags={"dagster/asset_partition_range_start": "one", "dagster/asset_partition_range_end": "two"},
-        asset_selection=[dg.AssetKey("initialized")],
-        raise_on_error=False,
-        run_config=QUIET,
+    result = (
+        build_definitions()
+        .resolve_job_def("intelligence")
+        .execute_in_process(
+            instance=room.instance,
+            tags={"dagster/asset_partition_range_start": "one", "dagster/asset_partition_range_end": "two"},
+            asset_selection=[dg.AssetKey("initialized")],
+            raise_on_error=False,
+            run_config=QUIET,
+        )
     )
     (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     told = failure.event_specific_data.user_failure_data  # type: ignore[union-attr]
@@ -86,8 +90,10 @@ def test_a_job_takes_its_partitions_from_its_assets(room: Room) -> None:
 def test_the_job_from_a_phase_down_executes_just_those(demo_copy: Room) -> None:
     names = INTELLIGENCE.names
     before = {name: demo_copy.envelope(name).artifact_id for name in names}
-    result = build_definitions().resolve_job_def("intelligence_from_tier3").execute_in_process(
-        instance=demo_copy.instance, partition_key=demo_copy.run_id, run_config=QUIET
+    result = (
+        build_definitions()
+        .resolve_job_def("intelligence_from_tier3")
+        .execute_in_process(instance=demo_copy.instance, partition_key=demo_copy.run_id, run_config=QUIET)
     )
     changed = {name for name in names if demo_copy.envelope(name).artifact_id != before[name]}
 

@@ -65,7 +65,11 @@ def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     phases = [phase.function for phase in INTELLIGENCE.phases]
     phases.insert(INTELLIGENCE.names.index("tier3") + 1, titled)
     yield Graph(
-        INTELLIGENCE.name, phases, shared=INTELLIGENCE.shared, prefixed=False, sites=INTELLIGENCE.sites,
+        INTELLIGENCE.name,
+        phases,
+        shared=INTELLIGENCE.shared,
+        prefixed=False,
+        sites=INTELLIGENCE.sites,
         description=INTELLIGENCE.description,
     )
     sys.modules.pop("phase_titled", None)

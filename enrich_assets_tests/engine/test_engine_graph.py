@@ -424,5 +424,3 @@ def test_an_opening_is_short_and_cut_at_a_word(text: str, characters: int) -> No
 
 def test_an_opening_of_words() -> None:
     assert opening("one two three", 9) == "one two …" and opening(None, 5) == "" and opening(" " * 9, 3) == " …"
-
-

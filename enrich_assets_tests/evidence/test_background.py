@@ -259,4 +259,8 @@ def test_pages_are_chosen_by_title_then_one_a_site() -> None:
         Hit("http://b.example/1", "Corvane Systems", "", 7.0),
         Hit("http://a.example/3", "Corvane Systems in Ghent", "", 6.0),
     ]
-    assert choose(hits, "Corvane Systems", limit=3) == ["http://b.example/1", "http://a.example/3", "http://a.example/1"]
+    assert choose(hits, "Corvane Systems", limit=3) == [
+        "http://b.example/1",
+        "http://a.example/3",
+        "http://a.example/1",
+    ]

@@ -105,7 +105,6 @@ def test_cosine_is_one_for_itself_and_zero_for_strangers() -> None:
     assert cosine(a, b) == 0 == cosine(a, {})
 
 
-
 def test_summary_is_whole_sentences_in_order_within_bounds() -> None:
     text = summary(ARTICLE, lowest=500, highest=600)
     assert text is not None

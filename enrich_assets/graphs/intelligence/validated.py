@@ -42,8 +42,15 @@ class Facts:
 
 
 SCORES = (
-    "tier1_score", "tier2_score", "tier3_score", "final_score",
-    "relevance", "impact", "novelty", "credibility", "actionability",
+    "tier1_score",
+    "tier2_score",
+    "tier3_score",
+    "final_score",
+    "relevance",
+    "impact",
+    "novelty",
+    "credibility",
+    "actionability",
 )
 WRITTEN = ("analysis", "tier2_reason", "rationale")
 LEFTOVERS = (
