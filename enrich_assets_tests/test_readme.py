@@ -82,6 +82,9 @@ def test_the_ui_command_of_the_readme_answers_and_ends(place: dict[str, str]) ->
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+        finally:
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def test_the_readme_names_every_phase_of_the_graph_and_so_does_its_picture() -> None:

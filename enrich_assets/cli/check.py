@@ -66,10 +66,7 @@ def _storage_problems(place: Place) -> list[str]:
         place.store.check_writable()
     except StorageError as error:
         found.append(f"storage: {clean(error)}")
-    try:
-        spoilt = place.ledger.problems()
-    except StorageError as error:
-        spoilt = [error.what.rstrip(".")]
+    spoilt = [problem.rstrip(".") for problem in place.ledger.problems()]
     if spoilt:
         more = f" (and {len(spoilt) - 1} more)" if len(spoilt) > 1 else ""
         found.append(

@@ -136,11 +136,14 @@ class Ledger:
     def problems(self) -> list[str]:
         """What SQLite finds wrong with the ledger's file, at most five sentences; databases of servers see to theirs.
 
-        Reads the whole file. Raises StorageError where not even that can be done.
+        Reads the whole file.
         """
         if self._engine.dialect.name != "sqlite":
             return []
-        found = [str(row[0]) for row in self._read(sa.text("PRAGMA integrity_check(5)"))]
+        try:
+            found = [str(row[0]) for row in self._read(sa.text("PRAGMA integrity_check(5)"))]
+        except StorageError as error:
+            return [error.what]
         return [] if found == ["ok"] else found
 
     # Runs
