@@ -146,6 +146,8 @@ def earlier_reports(graph: Graph, store: Store, count: int) -> list[dict[str, An
             document = store.load(graph.name, run_id, graph.last.name).document or {}
         except ArtifactError:
             continue
+        if document.get("preset") in graph.sites:
+            continue  # a site of our own writing: its articles are no news to anybody
         taken += 1
         for article in document.get("articles", ()):
             memory = {name: article.get(name) for name in ("title", "canonical_url", "content_hash", "sketch")}

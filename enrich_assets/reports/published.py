@@ -17,6 +17,7 @@ def reports_of(store: Store, graph: Graph, result: PhaseResult, inputs: Mapping[
     """The files of the report that `result` holds: report.md, report.html, articles.xlsx."""
     main = graph.main_input(graph.last)
     kept = inputs[main.name].content() if main is not None and inputs[main.name].table is not None else []
+    kept = [{"place": place, **row} for place, row in enumerate(sorted(kept, key=lambda row: row.get("rank") or 0), 1)]
     dropped, failed = [], []
     for phase in graph.before(graph.last):
         dropped += _with_phase(store, graph, result.run_id, phase.name, "dropped")

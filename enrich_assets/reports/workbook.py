@@ -20,7 +20,7 @@ _ROW_LIMIT = 1_048_576
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r")
 
 _KEPT = {
-    "rank": 6, "title": 60, "source_name": 22, "published_at": 18, "category": 14, "final_score": 11,
+    "place": 6, "rank": 6, "title": 60, "source_name": 22, "published_at": 18, "category": 14, "final_score": 11,
     "tier3_score": 11, "relevance": 10, "impact": 10, "novelty": 10, "credibility": 10, "actionability": 12,
     "analysis": 80, "rationale": 50, "rank_reason": 40, "entities": 60, "follow_up": 10, "tier1_score": 11,
     "tier2_score": 11, "tier2_reason": 40, "categories": 24, "author": 20, "language": 10, "word_count": 11,

@@ -179,7 +179,7 @@ def initialized() -> dict[str, Any]:
         "preset": "demo",
         "title": "",
         "as_of": AS_OF.isoformat(),
-        "earlier": ["20261026_090000", "20261019_090000"],
+        "earlier": [{"run_id": "20261026_090000"}, {"run_id": "20261019_090000"}, {"run_id": "20261019_090000"}],
         "notes": [],
     }
 

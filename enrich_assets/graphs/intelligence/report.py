@@ -220,7 +220,7 @@ def _maker_of_articles(funnel: Sequence[FunnelStep]) -> FunnelStep | None:
 def _news(articles: Sequence[Article], funnel: Sequence[FunnelStep], initialized: Mapping[str, Any]) -> News:
     follow_ups = [article.row_id for article in articles if article.follow_up]
     return News(
-        compared_with=[str(run_id) for run_id in initialized.get("earlier") or ()],
+        compared_with=sorted({str(article["run_id"]) for article in initialized.get("earlier") or ()}),
         new=len(articles) - len(follow_ups),
         follow_ups=follow_ups,
         already_reported=sum(step.dropped_by_reason.get("already_reported", 0) for step in funnel),

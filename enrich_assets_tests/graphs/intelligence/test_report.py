@@ -74,6 +74,12 @@ def at(document: Any, pointer: str) -> Any:
     return document
 
 
+def memory(run_id: str, number: int) -> dict[str, Any]:
+    """What a registration keeps of an article that an earlier run reported."""
+    url = f"https://a.example/{number}"
+    return {"run_id": run_id, "title": f"T{number}", "canonical_url": url, "content_hash": f"h{number}", "sketch": [1]}
+
+
 def test_articles_stand_in_rank_order_with_what_a_later_run_needs_to_recognise_them() -> None:
     content = make([article(2), article(1)])
     assert [entry["rank"] for entry in content["articles"]] == [1, 2]
@@ -181,7 +187,9 @@ def test_an_empty_report_names_the_phase_that_let_nothing_through() -> None:
 
 
 def test_news_counts_follow_ups_and_what_an_earlier_report_had() -> None:
-    content = make([article(1), article(2, follow_up=True)], earlier=["20261026_090000"])
+    content = make(
+        [article(1), article(2, follow_up=True)], earlier=[memory("20261026_090000", 1), memory("20261026_090000", 2)]
+    )
     assert content["news"] == {
         "compared_with": ["20261026_090000"], "new": 1, "follow_ups": ["row2"], "already_reported": 4,
     }  # fmt: skip
