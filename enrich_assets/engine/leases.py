@@ -99,6 +99,16 @@ def acquire(engine: sa.Engine, name: str, *, holder: str = "", seconds: float = 
     return Lease(engine, name, token, seconds)
 
 
+def refuse_if_taken(engine: sa.Engine, prefix: str) -> None:
+    """Raises LeaseTaken when a living process holds a lease whose name begins so. Takes nothing itself."""
+    table = tables.leases
+    with engine.connect() as connection:
+        held = table.c.name.startswith(prefix, autoescape=True) & (table.c.expires_at >= _now(connection))
+        for found in connection.execute(sa.select(table.c.name, table.c.holder).where(held)):
+            if not _is_dead(found.holder):
+                raise _taken(found.name, found.holder)
+
+
 def this_process() -> str:
     """This process as a holder: machine, number, and when it began, because numbers come again."""
     return f"{platform.node()}:{os.getpid()}:{_began(os.getpid())}"
@@ -112,8 +122,12 @@ def _take_from_the_dead(engine: sa.Engine, name: str, holder: str, seconds: floa
         token = _take(engine, name, holder, seconds, dead=found.token)
         if token is not None:
             return token
-    who = ":".join(str(found.holder).split(":")[:2]) if found is not None else "another process"
-    raise LeaseTaken(
+    raise _taken(name, "" if found is None else str(found.holder))
+
+
+def _taken(name: str, holder: str) -> LeaseTaken:
+    who = ":".join(holder.split(":")[:2]) or "another process"
+    return LeaseTaken(
         f"{name} is being worked on by {who}.",
         fix="Wait until it is done (enrich watch), or end that process; then try again.",
     )

@@ -33,7 +33,7 @@ from enrich_assets.engine.answers import (
     utc_text,
 )
 from enrich_assets.engine.calls import Request, Stored
-from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire
+from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire, refuse_if_taken
 
 
 def utc_now() -> datetime:
@@ -125,11 +125,12 @@ class Ledger:
         self._writer.lease = lease
         return lease
 
-    def lease_token(self, run_id: str, phase: str) -> int:
-        """Fencing token of the last lease of a phase; 0 where there was none."""
-        table = tables.leases
-        found = self._read(sa.select(table.c.token).where(table.c.name == f"{run_id}/{phase}"))
-        return int(found[0][0]) if found else 0
+    def refuse_if_worked_on(self, run_id: str) -> None:
+        """Raises LeaseTaken when another process works on a phase of the run."""
+        try:
+            refuse_if_taken(self._engine, f"{run_id}/")
+        except sa.exc.SQLAlchemyError as error:
+            raise not_committed(error, self._where) from error
 
     # Damage
 

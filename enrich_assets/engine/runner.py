@@ -389,7 +389,8 @@ def _refuse_too_many_failures(job: Job, counts: Counts, outcomes: Outcomes) -> N
         raise PhaseFailed(
             f"{counts.failed} of {counts.rows_in} rows failed ({kinds}); the first: {outcomes.first_failure()}",
             where=job.phase.name,
-            fix=f"Answers so far are kept. Mend the cause, then: enrich resume {job.run.run_id}",
+            fix=f"Answers so far are kept. A cause outside: mend it, then enrich resume {job.run.run_id}. A cause in "
+            f"settings, which never change: a new run, enrich run --like {job.run.run_id} --set key=value.",
         )
 
 

@@ -27,6 +27,10 @@ class EngineSettings(Settings):
     max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
     """A phase with a larger share of failed rows fails as a whole."""
 
+    def lacking(self) -> str:
+        """What a run cannot begin without and these settings lack, with its key; empty where nothing is."""
+        return ""
+
     @field_validator("as_of")
     @classmethod
     def _in_utc(cls, moment: datetime | None) -> datetime | None:

@@ -36,6 +36,9 @@ def test_the_second_is_told_who_works_there_and_may_begin_when_the_first_is_done
         lease = first.lease_phase("r", "tier2")
         with pytest.raises(LeaseTaken, match=rf"r/tier2 is being worked on by .*:{os.getpid()}"):
             second.lease_phase("r", "tier2")
+        with pytest.raises(LeaseTaken):
+            second.refuse_if_worked_on("r")
+        second.refuse_if_worked_on("another-run")
         second.lease_phase("r", "tier3").release()
         lease.release()
         taken = second.lease_phase("r", "tier2")
