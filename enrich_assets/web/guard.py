@@ -27,6 +27,8 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 # Beside controls and space; `%` too: nobody needs it, and readers of URLs differ about it (WHATWG URL, 3.5).
 _NO_HOST_CHARACTERS = frozenset('"#%/:<>?@[\\]^`{|}')
+# No address, no name, and an answer that says that there will be none; EAI_NODATA is not everywhere.
+_NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_FAIL, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 
 
@@ -156,7 +158,7 @@ class AddressGuard:
                 raise refused(
                     url or f"{host}:{port}",
                     f"{host} is at {address}, a {found} address",
-                    fix=f"If this server is meant to be read, add {_shown(host, port)!r} to allow_hosts.",
+                    fix=f"If it is meant to be read, begin a new run with http.allow_hosts: [{_shown(host, port)!r}].",
                 )
 
 
@@ -174,7 +176,10 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The judged addresses of `host`; raises AddressRefused, or TransientError of kind `dns`."""
+        """The judged addresses of `host`; raises AddressRefused, and of kind `dns` FinalError or TransientError.
+
+        Final is a name that does not exist; what may pass, such as a name server that is silent, is transient.
+        """
         name = _host_name(host)
         if name in self._guard.routes:
             address, routed_port = self._guard.routes[name]
@@ -184,7 +189,10 @@ class GuardedResolver(AbstractResolver):
             found = await asyncio.get_running_loop().getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             what = f"the host name cannot be resolved ({error})."
-            raise TransientError(what, where=host, fix="Check the name and the network.", kind="dns") from None
+            is_final = isinstance(error, UnicodeError) or error.errno in _NO_SUCH_NAME
+            raise (FinalError if is_final else TransientError)(
+                what, where=host, fix="Check the name and the network.", kind="dns"
+            ) from None
         addresses = [(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]), entry[0]) for entry in found]
         self._guard.check(name, port, [address for address, _ in addresses])
         return [_result(host, str(address), port, kind) for address, kind in addresses]

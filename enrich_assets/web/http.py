@@ -94,7 +94,8 @@ class HttpClient:
         """The document at `url`, redirects followed.
 
         Raises TransientError (kinds http_429, http_5xx, timeout, dns, connection), FinalError (http_4xx, too_large,
-        too_many_redirects, bad_url, bad_encoding, certificate) and AddressRefused, each naming the URL.
+        too_many_redirects, bad_url, bad_encoding, certificate, dns: there is no such name) and AddressRefused, each
+        naming the URL.
         """
         return await self._bounded(url, lambda started: self._follow(url, accept, started))
 
@@ -120,10 +121,11 @@ class HttpClient:
                     raise
                 # Raised by the resolver, which knows only the host; several requests may share that error.
                 raise refused(url, error.what.partition(": ")[2].rstrip("."), fix=error.fix) from None
-            except TransientError as error:
+            except (TransientError, FinalError) as error:
                 if error.kind != "dns":
                     raise
-                raise _transient("dns", url, error.what, fix=error.fix) from None
+                make = _transient if isinstance(error, TransientError) else _final
+                raise make("dns", url, error.what, fix=error.fix) from None
             except aiohttp.ClientConnectorCertificateError as error:
                 raise _final("certificate", url, f"the server's certificate is not valid ({error}).") from None
             except (httpx.TransportError, aiohttp.ClientError, OSError) as error:

@@ -86,7 +86,7 @@ def test_loopback_is_refused_however_it_is_spelt(host):
     assert caught.value.kind == "address_refused"
     assert "loopback" in str(caught.value)
     assert host in str(caught.value)
-    assert "allow_hosts" in caught.value.fix
+    assert "begin a new run with http.allow_hosts: ['" in caught.value.fix
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.example/", "gopher://a.example/", "data:text/plain,x"])
@@ -151,14 +151,14 @@ def test_a_malformed_exception_is_a_settings_error(entry):
         AddressGuard([entry])
 
 
-def _resolve(guard, host, port, answers):
+def _resolve(guard, host, port, answers, failure=socket.EAI_NONAME):
     """The resolver's result where a look-up gives `answers`, and how often it was asked."""
     asked = []
 
     async def lookup(name, *_args, **_kwargs):
         asked.append(name)
         if not answers:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            raise socket.gaierror(failure, "it cannot be resolved")
         return [(socket.AF_INET6 if ":" in a else socket.AF_INET, 1, 6, "", (a, port)) for a in answers]
 
     async def run():
@@ -191,7 +191,10 @@ def test_a_route_needs_no_look_up():
     assert (found[0]["host"], found[0]["port"], asked) == ("127.0.0.1", 4711, [])
 
 
-def test_an_unknown_name_is_worth_another_try():
-    with pytest.raises(TransientError) as caught:
-        _resolve(AddressGuard(), "nowhere.example", 80, [])
+@pytest.mark.parametrize(
+    "failure, error", [(socket.EAI_NONAME, FinalError), (socket.EAI_AGAIN, TransientError)], ids=["unknown", "silent"]
+)
+def test_a_silent_name_server_is_worth_another_try_and_a_name_that_does_not_exist_is_not(failure, error):
+    with pytest.raises(error) as caught:
+        _resolve(AddressGuard(), "nowhere.example", 80, [], failure)
     assert caught.value.kind == "dns"
