@@ -9,9 +9,9 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from enrich_assets.core.errors import SettingsError
 
@@ -27,6 +27,12 @@ _SECRET_VALUE = re.compile(
     r"|AIza[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,})|\b[Bb]earer\s+[\w.~+/-]{16,}"
 )
 _QUERY_SECRET = re.compile(r"[?&](?:[\w-]*(?:api_?-?key|token|secret|password|passwd)|key)=[^&\s]{6,}", re.IGNORECASE)
+
+_IN_YAML = {"tuple_type": "should be a list", "model_type": "should be keys with values"}
+"""What pydantic calls by a Python type, in words of a settings file."""
+
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+"""A language by ISO 639-1, as `en`."""
 
 
 class Settings(BaseModel):
@@ -83,9 +89,10 @@ def _problem(model: type[BaseModel], item: Any) -> str:
         close = difflib.get_close_matches(str(item["loc"][-1]), known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known keys: {', '.join(known)}"
         return f"{path}: unknown key; {hint}"
+    message = _IN_YAML.get(item["type"], item["msg"])
     if any(_SECRET_NAME.search(str(part)) for part in item["loc"]):
-        return f"{path}: {item['msg']}"  # what was written there may be the secret itself
-    return f"{path}: {item['msg']} (got {item['input']!r:.80})"
+        return f"{path}: {message}"  # what was written there may be the secret itself
+    return f"{path}: {message} (got {item['input']!r:.80})"
 
 
 def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

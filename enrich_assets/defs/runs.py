@@ -61,7 +61,7 @@ def begin_run(
         given, where = load_preset(graph.name, preset), f"preset {preset}"
     registered = registration(
         graph,
-        with_overrides(given, overrides),
+        _overridden(graph, given, overrides, where),
         where=where,
         now=utc_now(),
         preset=preset,
@@ -72,6 +72,12 @@ def begin_run(
         earlier=repeated["earlier"] if repeated else (),
     )
     check_title(registered["title"], graph, store, ledger, where=where)
+    lacking = graph.shared_of(registered["settings"]).lacking()
+    if lacking:
+        key = lacking.partition(":")[0]
+        is_overridden = any(item.partition("=")[0].strip() == key for item in overrides)
+        where = "--set" if is_overridden else where
+        raise SettingsError(f"{lacking}.", where=where, fix="docs/settings.md lists every setting.")
     if repeated is None:
         registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
     check_models(graph, registered["settings"])
@@ -153,6 +159,18 @@ def earlier_reports(graph: Graph, store: Store, count: int) -> list[dict[str, An
             memory = {name: article.get(name) for name in ("title", "canonical_url", "content_hash", "sketch")}
             known.append({"run_id": run_id, **memory})
     return known
+
+
+def _overridden(graph: Graph, given: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
+    """The settings with the overrides; raises SettingsError that blames the overrides only for what they broke."""
+    values = with_overrides(given, overrides)
+    if overrides:
+        try:
+            graph.resolve(values, where="--set")
+        except SettingsError:
+            graph.resolve(given, where=where)
+            raise
+    return values
 
 
 def _registration_like(graph: Graph, run_id: str, store: Store, ledger: Ledger) -> dict[str, Any]:

@@ -13,9 +13,19 @@ BAD_REQUESTS = {
     "unknown preset": (["run", "--preset", "dmo"], ["there is no preset 'dmo'", "Did you mean 'demo'?"]),
     "unknown key": (
         ["run", "--preset", "demo", "--set", "tier3.treshold=4"],
-        ["tier3.treshold: unknown key", "'threshold'"],
+        ["where: --set", "tier3.treshold: unknown key", "'threshold'"],
     ),
     "wrong type": (["run", "--preset", "demo", "--set", "tier3.threshold=high"], ["tier3.threshold:", "'high'"]),
+    "no source": (
+        ["run", "--preset", "demo", "--set", "sources=[]"],
+        ["where: --set", "at least one source"],
+    ),
+    "no list": (["run", "--preset", "demo", "--set", "sources=feed"], ["where: --set", "sources: should be a list"]),
+    "a language by its name": (["run", "--preset", "demo", "--set", "language=English"], ["where: --set", "language:"]),
+    "a phase's language": (
+        ["run", "--preset", "demo", "--set", "tier1.language=EN"],
+        ["where: --set", "tier1.language:"],
+    ),
     "not key=value": (["run", "--preset", "demo", "--set", "tier3"], ["--set 'tier3' is not key=value"]),
     "credentials in a URL": (
         ["run", "--preset", "demo", "--set", "search.url=https://me:hunter2@search.example/"],
@@ -97,6 +107,18 @@ def test_a_title_in_a_settings_file_is_held_to_the_same(demo_place: Any, call: A
     assert "mine.yaml" in done.stderr
     assert "title:" in done.stderr
     assert demo_place.run_ids() == before
+
+
+@pytest.mark.parametrize("override", [[], ["--set", "tier3.threshold=4"]], ids=["alone", "with --set"])
+@pytest.mark.parametrize("text", ["tier3: {treshold: 4}", "title: a"], ids=["unknown key", "no source"])
+def test_what_a_settings_file_has_wrong_is_not_blamed_on_set(
+    empty_place: Any, call: Any, tmp_path: Path, text: str, override: list[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    done = call(empty_place, "run", "--settings", "mine.yaml", *override, "--prepare")
+    assert done.exit_code == 2
+    assert "mine.yaml" in done.stderr
+    assert "--set" not in done.stderr
 
 
 def test_a_settings_file_with_a_syntax_error_is_named_with_its_line(

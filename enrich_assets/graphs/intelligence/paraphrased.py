@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from enrich_assets.core.errors import MalformedAnswer
 from enrich_assets.core.result import PhaseResult
+from enrich_assets.core.settings import LanguageCode, inherited
 from enrich_assets.core.settings import Settings as SettingsBase
-from enrich_assets.core.settings import inherited
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, ask
 from enrich_assets.graphs.intelligence.settings import Company
@@ -22,7 +22,7 @@ class Settings(SettingsBase):
 
     model: str = inherited("The model that is asked.")
     company: Company = inherited("Whose report this is.")
-    language: str = inherited("Language of the analysis, ISO 639-1.")
+    language: LanguageCode = inherited("Language of the analysis, ISO 639-1.")
     shortest: int = Field(default=500, ge=50)
     """Fewest characters of an analysis."""
     longest: int = Field(default=600, ge=100)

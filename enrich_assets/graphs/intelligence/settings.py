@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from enrich_assets.core.settings import Settings
+from enrich_assets.core.settings import LanguageCode, Settings
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
 from enrich_assets.web.settings import HttpSettings, SearchSettings, Source
@@ -37,7 +37,7 @@ class Company(Settings):
 class SharedSettings(EngineSettings):
     """The settings of a run that no single phase owns."""
 
-    language: str = "en"
+    language: LanguageCode = "en"
     """Language of the report, ISO 639-1."""
     company: Company = Company()
     """Whose report this is."""
@@ -65,3 +65,7 @@ class SharedSettings(EngineSettings):
                 raise ValueError(f"the id {item.id!r} stands twice")
             seen.add(item.id)
         return items
+
+    def lacking(self) -> str:
+        """A run reads sources, so it needs one; the model alone does without."""
+        return "" if self.sources else "sources: a run needs at least one source"

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from enrich_assets.core.result import PhaseResult
+from enrich_assets.core.settings import LanguageCode, inherited
 from enrich_assets.core.settings import Settings as SettingsBase
-from enrich_assets.core.settings import inherited
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.graph import RunInfo
 from enrich_assets.engine.phase import Check, Drop, Row, Selection, table
@@ -23,7 +23,7 @@ from enrich_assets.web.duplicates import overlap, sketch
 class Settings(SettingsBase):
     """What the rules let through."""
 
-    language: str = inherited("Language that articles must have, ISO 639-1.")
+    language: LanguageCode = inherited("Language that articles must have, ISO 639-1.")
     categories: tuple[Category, ...] = inherited("The subjects with their keywords.")
     least_words: int = Field(default=120, ge=1)
     """Shorter articles are dropped (`too_short`), words."""
