@@ -54,8 +54,8 @@ def _page() -> str:
         "# The settings",
         "",
         "Every setting of a run, made from the models that check them. A file of your own needs only what differs from",
-        "the defaults; `enrich presets NAME` prints one that is complete. On the command line a setting is named by its",
-        "path: `--set tier3.threshold=6`, `--set sources.0.weight=2`.",
+        "the defaults; `enrich presets NAME` prints one that is complete. On the command line a setting is named by",
+        "its path: `--set tier3.threshold=6`, `--set sources.0.weight=2`.",
         "",
         "A default of *the run's* means: the setting of the same name at the top, unless the phase sets its own.",
     ]
