@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,8 @@ from enrich_assets.cli.output import say
 from enrich_assets.core.errors import UserError
 
 _USUAL_PORT = 3000
-_GRACE_SECONDS = 20
+_GRACE_SECONDS = 20.0
+_GROUP_GRACE_SECONDS = 5.0
 
 
 def ui(
@@ -40,30 +43,66 @@ def ui(
 
 
 def _until_ended(command: list[str], home: Path) -> int:
-    process = subprocess.Popen(command, cwd=home, env={**os.environ, "PYTHONWARNINGS": "ignore"})
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    # Only a signal that this process hears may end it: what is ignored here (nohup ignores SIGHUP, `&` in a script
+    # SIGINT) stays ignored. The child is another matter: it ends its own children on SIGINT alone.
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heard(number)]
+    previous = {number: signal.signal(number, _interrupt) for number in heard}
+    process: subprocess.Popen[bytes] | None = None
     try:
+        process = _started(command, home)
         return process.wait()
     except KeyboardInterrupt:
-        # A terminal has told the child already; a signal to this process alone has not.
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        _end(process)
         return 130
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        if process is not None:
+            _end(process)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _started(command: list[str], home: Path) -> subprocess.Popen[bytes]:
+    # A handler becomes the default in a new program, while what is ignored stays ignored there.
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        # In a session of its own a terminal's Ctrl-C reaches it once, from here, and all it started can be ended.
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        return subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and all it started: asks it, then asks its group, then kills the group.
+
+    Another signal to this process shortens a wait.
+    """
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        _wait(lambda: process.poll() is not None, _GRACE_SECONDS)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+            _wait(lambda: process.poll() is not None and not _has_members(process.pid), _GROUP_GRACE_SECONDS)
+
+
+def _wait(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(KeyboardInterrupt):
+        while not holds() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _has_members(group: int) -> bool:
     try:
-        process.wait(timeout=_GRACE_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _is_heard(number: signal.Signals) -> bool:
+    return number is signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN
 
 
 def _interrupt(_number: int, _frame: object) -> None:
