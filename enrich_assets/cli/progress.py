@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from enrich_assets.cli.output import DASH, clean, duration, money, number, plain_table, total_cost
+from enrich_assets.cli.output import DASH, clean, counted, duration, money, number, plain_table, total_cost
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _NUMBERS = ("rows_in", "rows_done", "rows_out", "dropped", "failed", "calls", "reused", "cost")
 _MARKS = {"complete": "✓", "running": "▸", "blocked": "✗", "failed": "✗", "stopped": "✗"}
 _STYLES = {"✓": "green", "▸": "yellow", "✗": "red", "·": "dim"}
-_QUIET_SECONDS = 15.0
+PAUSE_SECONDS = 15.0
 """The longest pause between two phases of a launch."""
+BETWEEN = "between phases"
+"""The state of a run of which a phase ended so lately that the next one may be about to start."""
 SILENT_SECONDS = 60.0
 """A phase that works says so about once a second; after this long without a sign, people are told."""
 
@@ -63,13 +65,14 @@ class RunProgress:
 
     run_id: str
     phases: tuple[PhaseProgress, ...]
+    pause_seconds: float = 0.0
 
     @property
     def state(self) -> str:
         """prepared, running, silent, complete, unfinished, or what the phase that ended it says.
 
-        That is failed, blocked or stopped. A run is silent when a phase of it should be working and gave no sign of
-        life for `SILENT_SECONDS`.
+        That is failed, blocked or stopped. A run is running only while a phase of it is, and silent when that phase
+        gave no sign of life for `SILENT_SECONDS`. With `pause_seconds`, `BETWEEN` stands for unfinished so long.
         """
         statuses = [phase.status for phase in self.phases]
         working = [phase.silent_seconds for phase in self.phases if phase.status == "running"]
@@ -83,7 +86,7 @@ class RunProgress:
         if all(status == "complete" for status in statuses):
             return "complete"
         last = min((p.ended_before_seconds for p in self.phases if p.ended_before_seconds is not None), default=None)
-        return "running" if last is not None and last < _QUIET_SECONDS else "unfinished"
+        return BETWEEN if last is not None and last < self.pause_seconds else "unfinished"
 
     @property
     def silent_since(self) -> datetime | None:
@@ -110,13 +113,15 @@ def run_progress(
     now: datetime,
     waiting: Sequence[str] = (),
     since: datetime | None = None,
+    pause_seconds: float = 0.0,
 ) -> RunProgress:
     """The run out of the ledger's rows. Phases in `waiting` that did not start after `since` count as not started.
 
-    While somebody works on the run, so does a phase that is older than one before it: it will be made again.
+    While somebody works on the run, so does a phase that is older than one before it: it will be made again. Who
+    follows a run live gives `pause_seconds`: after the end of a phase somebody may be at work for so long.
     """
     known = {str(row["phase"]): row for row in recorded}
-    is_worked_on = any(_is_fresh(row, now) for row in recorded)
+    is_worked_on = any(_is_fresh(row, now, pause_seconds) for row in recorded)
     newest: datetime | None = None
     phases = []
     for place, name in enumerate(names, 1):
@@ -129,15 +134,15 @@ def run_progress(
         else:
             phases.append(_phase(place, name, row, started, now))
         newest = max((moment for moment in (newest, started) if moment is not None), default=None)
-    return RunProgress(run_id, tuple(phases))
+    return RunProgress(run_id, tuple(phases), pause_seconds)
 
 
 def progress_table(progress: RunProgress) -> Table:
-    """One line a phase: mark, number, name, in → out, dropped, failed, calls (from the ledger), cost, time."""
+    """One line a phase: mark, number, name, in → out, dropped, failed, requests (model, page, search), cost, time."""
     from rich.text import Text
 
-    headings = ("", "#", "phase", "in → out", "dropped", "failed", "calls", "reused", "cost", "time")
-    table = plain_table(*headings, right=("#", "in → out", "dropped", "failed", "calls", "reused", "cost", "time"))
+    headings = ("", "#", "phase", "in → out", "dropped", "failed", "requests", "reused", "cost", "time")
+    table = plain_table(*headings, right=("#", "in → out", "dropped", "failed", "requests", "reused", "cost", "time"))
     for phase in progress.phases:
         started = bool(phase.status)
         table.add_row(
@@ -158,7 +163,7 @@ def finished_line(phase: PhaseProgress) -> str:
     parts = [f"{phase.mark} {phase.number:>2} {phase.name:<12} {phase.rows:>12}"]
     left_out = ((phase.dropped, "dropped"), (phase.failed, "failed"))
     parts += [f"{number(value)} {word}" for value, word in left_out if value]
-    parts += [f"{number(phase.calls)} calls"] if phase.calls else []
+    parts += [f"{counted(phase.calls, 'request')}"] if phase.calls else []
     parts += [money(phase.cost)] if phase.cost != 0 else []
     parts.append(duration(phase.seconds))
     return "  ".join(parts)
@@ -192,9 +197,9 @@ def _phase(place: int, name: str, row: Mapping[str, Any], started: datetime | No
     )
 
 
-def _is_fresh(row: Mapping[str, Any], now: datetime) -> bool:
+def _is_fresh(row: Mapping[str, Any], now: datetime, pause_seconds: float) -> bool:
     ended = _moment(row["ended_at"])
-    return row["status"] == "running" or (ended is not None and (now - ended).total_seconds() < _QUIET_SECONDS)
+    return row["status"] == "running" or (ended is not None and (now - ended).total_seconds() < pause_seconds)
 
 
 def _count(value: int | None) -> str:

@@ -32,20 +32,22 @@ def watch(
             return
         from rich.live import Live
 
+        from enrich_assets.cli.progress import BETWEEN, PAUSE_SECONDS
+
         with Live(console=out, auto_refresh=False) as live:
             while True:
-                progress = _read(place, graph.names, run_id)
+                progress = _read(place, graph.names, run_id, PAUSE_SECONDS)
                 live.update(_frame(progress, title), refresh=True)
-                if progress.state not in ("running", "silent", "prepared"):
+                if progress.state not in ("running", "silent", "prepared", BETWEEN):
                     return
                 time.sleep(_REFRESH_SECONDS)
 
 
-def _read(place: Place, names: tuple[str, ...], run_id: str) -> RunProgress:
+def _read(place: Place, names: tuple[str, ...], run_id: str, pause_seconds: float = 0.0) -> RunProgress:
     from enrich_assets.cli.progress import run_progress
     from enrich_assets.engine.ledger import utc_now
 
-    return run_progress(run_id, names, place.ledger.phases(run_id), now=utc_now())
+    return run_progress(run_id, names, place.ledger.phases(run_id), now=utc_now(), pause_seconds=pause_seconds)
 
 
 def _frame(progress: RunProgress, title: str) -> Any:

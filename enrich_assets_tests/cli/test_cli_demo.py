@@ -23,7 +23,7 @@ def test_a_demo_run_tells_its_phases_its_report_its_cost_and_the_next_command(de
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     finished = [line.split()[2] for line in lines if re.match(r"✓ +\d+ \w+ +\S+ → ", line) and "  " in line]
-    assert finished[: len(NAMES)] == list(NAMES)
+    assert finished == list(NAMES)
     run_id = place.run_ids()[0]
     paths = [word for line in lines for word in line.split() if word.startswith(str(place.storage))]
     assert [Path(path).name for path in paths] == ["report.html", "articles.xlsx", "report.md"]
@@ -91,6 +91,8 @@ def test_show_of_a_phase_has_columns_rows_checks_and_files_by_name_and_by_number
     shown = call(demo_place, "show", "latest", "tier2").stdout
     for word in ("below_threshold", "tier2_reason", "first 5 rows", "etl/tier2/dropped.parquet"):
         assert word in shown
+    assert "content_hash " not in shown.partition("first 5 rows")[2]
+    assert len(shown.splitlines()) < 90
 
 
 def test_a_frame_of_watch_has_a_mark_and_numbers_for_each_phase(demo_place: Any, call: Any) -> None:
@@ -137,12 +139,20 @@ def row(phase: str, status: str, started: float, ended: float | None = None, **v
     }
 
 
-def test_a_run_is_running_between_two_phases_and_unfinished_when_it_stays_there() -> None:
-    between = run_progress("r", ["a", "b"], [row("a", "complete", 9, 2)], now=NOW)
-    assert between.state == "running"
-    left = run_progress("r", ["a", "b"], [row("a", "complete", 9, 2)], now=NOW + timedelta(minutes=1))
-    assert left.state == "unfinished"
+def test_a_run_runs_only_while_a_phase_does_and_who_follows_it_waits_for_the_next_one() -> None:
+    ended = [row("a", "complete", 9, 2)]
+    assert run_progress("r", ["a", "b"], ended, now=NOW).state == "unfinished"
+    assert run_progress("r", ["a", "b"], ended, now=NOW, pause_seconds=15).state == "between phases"
+    later = NOW + timedelta(minutes=1)
+    assert run_progress("r", ["a", "b"], ended, now=later, pause_seconds=15).state == "unfinished"
+    assert run_progress("r", ["a", "b"], [row("a", "running", 9)], now=NOW).state == "running"
+    assert run_progress("r", ["a", "b"], [row("a", "running", 9)], now=later).state == "silent"
     assert run_progress("r", ["a"], [], now=NOW).state == "prepared"
+
+
+def test_one_phase_made_again_leaves_the_run_complete() -> None:
+    again = [row("a", "complete", 9, 2), row("b", "complete", 900, 890)]
+    assert run_progress("r", ["a", "b"], again, now=NOW).state == "complete"
 
 
 def test_a_phase_older_than_the_one_that_works_before_it_is_waiting() -> None:
