@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 DASH = "–"
+OWN_SETTINGS = "own settings"
+"""Stands where the name of a preset would."""
 
 
 def console(file: IO[str] | None = None) -> Console:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from enrich_assets.cli.output import clean, console, duration, money, plain_table, write_json
+from enrich_assets.cli.output import OWN_SETTINGS, clean, console, duration, money, plain_table, write_json
 from enrich_assets.cli.place import Place, open_place
 
 
@@ -29,7 +29,7 @@ def runs(
         table.add_row(
             entry["run_id"],
             clean(entry["title"]),
-            clean(entry["preset"]),
+            clean(entry["preset"]) or OWN_SETTINGS,
             _shown_state(entry),
             f"{entry['phases_done']}/{entry['phases']}",
             money(entry["cost"]),
