@@ -14,7 +14,7 @@ import typer
 from enrich_assets.cli.following import followed
 from enrich_assets.cli.output import clean, console, counted, money, say
 from enrich_assets.cli.place import Place
-from enrich_assets.cli.progress import progress_table, run_progress
+from enrich_assets.cli.progress import run_progress
 from enrich_assets.core.errors import UserError
 from enrich_assets.defs.launch import Launched, close_dead_launches, execute
 from enrich_assets.defs.runs import check_models, registration_of
@@ -83,9 +83,6 @@ def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
 def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]) -> None:
     out = console()
     progress = run_progress(run_id, graph.names, place.ledger.phases(run_id), now=utc_now())
-    if not out.is_terminal:  # a terminal has the table already, live
-        out.print()
-        out.print(progress_table(progress))
     out.print()
     out.print(f"run {run_id}, cost {money(progress.cost)}", markup=False)
     if graph.last in phases:
@@ -113,7 +110,8 @@ def _tell_failure(launched: Launched, standings: Sequence[Standing]) -> None:
     for line in sentence.splitlines() or [sentence]:
         say(f"  {line}")
     say(f"  kept: {counted(len(kept), 'finished phase')} ({', '.join(kept) or 'none'}) and every committed answer")
-    say(f"  go on with: enrich resume {launched.run_id}")
+    if f"enrich resume {launched.run_id}" not in sentence:
+        say(f"  go on with: enrich resume {launched.run_id}")
 
 
 def _mark_outdated(place: Place, run_id: str, standings: Sequence[Standing]) -> None:

@@ -116,6 +116,8 @@ def test_one_phase_again_leaves_the_later_ones_and_says_what_is_outdated(copy: A
     assert done.exit_code == 0, done.output
     assert "goes on" not in done.stdout
     assert done.stdout.splitlines()[-1].startswith("next    enrich show")
+    listed = json.loads(call(copy, "runs", "--json").stdout)[0]
+    assert (listed["state"], listed["phases_done"]) == ("complete", 10)
 
 
 def test_views_that_disagree_with_the_files_are_named_and_repaired(copy: Any, call: Any) -> None:
@@ -178,11 +180,20 @@ def test_a_run_that_fails_ends_with_the_phase_the_reason_and_the_way_on(
     run_id = empty_place.run_ids()[0]
     assert "✗ scraped failed" in done.stderr
     assert "kept: 1 finished phase (initialized)" in done.stderr
-    assert f"enrich resume {run_id}" in done.stderr
+    assert done.stderr.count(f"enrich resume {run_id}") == 1
     assert "Traceback" not in done.output
     frame = call(empty_place, "watch", "down").stdout
     assert "failed · 1 of 10 phases" in frame
     assert "scraped:" in frame
+    shown = call(empty_place, "show", "down").stdout
+    assert "· failed · own settings" in shown.splitlines()[0]
+    assert ["✗", "2", "scraped", "failed"] in [line.split() for line in shown.splitlines()]
+    assert "✗ scraped failed: 1 of 1 rows failed" in shown
+    assert shown.count(f"enrich resume {run_id}") == 1
+    one = call(empty_place, "show", "down", "scraped")
+    assert one.exit_code == 2
+    assert "Error: scraped failed: 1 of 1 rows failed" in one.stderr
+    assert one.stderr.count(f"enrich resume {run_id}") == 1
     assert not (empty_place.storage / "intelligence" / "latest.json").exists()
 
 
@@ -270,6 +281,33 @@ def test_the_ui_takes_a_free_port_when_3000_is_taken_and_ctrl_c_ends_it(empty_pl
     assert not _answers(f"{address}/server_info")
 
 
+def test_the_ui_of_a_script_that_ignores_interrupts_leaves_no_process_behind(empty_place: Any) -> None:
+    process = subprocess.Popen(
+        empty_place.command("ui"),
+        env=empty_place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        assert process.stdout is not None
+        address = next(line for line in process.stdout if "http://" in line).split("at ", 1)[1].split()[0]
+        _wait_until(lambda: _answers(f"{address}/server_info"), 60)
+        started = _family_of(process.pid)
+        assert len(started) > 2
+        process.terminate()
+        told, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, told
+    assert "Aborted!" not in told
+    assert not [number for number in started if _is_working(number)]
+
+
 def test_a_foreign_owner_of_litellm_is_a_problem_and_other_versions_are_a_note(
     empty_place: Any, call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -333,6 +371,28 @@ def _wait_until(holds: Any, seconds: float) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def _family_of(ancestor: int) -> list[int]:
+    """Processes that a process started, and those started."""
+    parents = {int(path.name): _stat(int(path.name))[1] for path in Path("/proc").iterdir() if path.name.isdigit()}
+    family = [ancestor]
+    for member in family:
+        family += [number for number, parent in parents.items() if parent == str(member)]
+    return family[1:]
+
+
+def _is_working(number: int) -> bool:
+    return _stat(number)[0] not in ("", "Z", "X")
+
+
+def _stat(number: int) -> tuple[str, str]:
+    """State and parent of a process; empty when it is gone."""
+    try:
+        words = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return "", ""
+    return words[0], words[1]
 
 
 def _answers(url: str) -> bool:
