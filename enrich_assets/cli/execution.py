@@ -48,6 +48,7 @@ def execute_and_tell(
     place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], instance: dg.DagsterInstance
 ) -> None:
     """Executes the phases with visible progress and says how it ended; raises typer.Exit(1) when it failed."""
+    place.ledger.refuse_if_worked_on(run_id)  # before a launch is recorded that could only fail
     close_dead_launches(instance, run_id)
     storage = str(place.store.root)
     try:

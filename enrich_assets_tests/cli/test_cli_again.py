@@ -400,3 +400,15 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_a_run_that_another_process_works_on_is_refused_before_anything_is_launched(copy: Any, call: Any) -> None:
+    run_id = copy.run_ids()[0]
+    with Ledger.for_storage(str(copy.storage)) as ledger:
+        lease = ledger.lease_phase(run_id, "ranked")
+        try:
+            done = call(copy, "run", run_id, "--from", "ranked")
+        finally:
+            lease.release()
+    assert done.exit_code == 2, done.output
+    assert f"{run_id}/ranked is being worked on by" in done.output
