@@ -18,10 +18,10 @@ from enrich_assets.defs.holding import held_until_published
 from enrich_assets.defs.metadata import materialization_metadata
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB
 from enrich_assets.defs.runs import registration_of
-from enrich_assets.engine.calls import Meter
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.registration import run_info
 from enrich_assets.engine.runner import Input, Job, run_phase

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from enrich_assets.core.errors import EnrichError, StorageError
 from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.engine import tables
-from enrich_assets.engine.calls import NOTHING_ANSWERED, Reply, Request, Stored
 from enrich_assets.engine.leases import Lease, LeaseLost
+from enrich_assets.engine.requests import NOTHING_ANSWERED, Reply, Request, Stored
 
 _table = tables.answers
 _NOTHING_LAST = sa.case((_table.c.final_kind.like(f"{NOTHING_ANSWERED}%"), 1), else_=0)

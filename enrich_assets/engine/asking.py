@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from enrich_assets.core.errors import FinalError, MalformedAnswer
-from enrich_assets.engine.calls import Calls, Reply, Request
+from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import ModelReply, ModelTransport, Prompt
+from enrich_assets.engine.requests import Reply, Request
 
 A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")

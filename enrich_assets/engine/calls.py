@@ -6,12 +6,9 @@ import asyncio
 import contextvars
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Any, Literal, Protocol, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
-from enrich_assets.core.envelope import Usage
 from enrich_assets.core.errors import (
     AddressRefused,
     CallError,
@@ -20,114 +17,26 @@ from enrich_assets.core.errors import (
     MalformedAnswer,
     TransientError,
 )
-from enrich_assets.core.fingerprint import fingerprint
+from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.gate import Gate
+from enrich_assets.engine.meter import Meter
+from enrich_assets.engine.requests import (
+    NOTHING_ANSWERED,
+    AnswerStore,
+    Reply,
+    Request,
+    Stored,
+    remembered,
+    replayed,
+    share_of,
+)
 
 T = TypeVar("T")
 
 _GIVEN_UP_IN_A_ROW = 10
 """Requests to one endpoint that may be given up with no success between them; then the endpoint counts as down."""
-_MALFORMED = "malformed/"
-NOTHING_ANSWERED = "transient/"
 
 current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request by its content: everything that is sent and can change the answer, and nothing else.
-
-    `max_age`: an answer counts when it is at most this old when the run begins (None: for ever).
-    """
-
-    kind: Literal["model", "page", "search"]
-    content: Mapping[str, Any]
-    max_age: timedelta | None = None
-
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 of kind and content."""
-        return fingerprint({"kind": self.kind, "content": self.content})
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back, as JSON-able content, and what it cost. `cost` in USD; None where the price is unknown."""
-
-    content: Mapping[str, Any]
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float | None = 0.0
-    seconds: float = 0.0
-    made_at: datetime | None = None
-    reused: bool = False
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An answer in the ledger.
-
-    `final` carries the message where there was none to use: an error that asking the same again cannot mend, or, with
-    a `final_kind` that begins with `malformed/`, an answer that was cut off or empty, with `transient/` a page that
-    could not be had in the run `run_id`.
-    """
-
-    reply: Reply
-    final: str | None = None
-    final_kind: str = ""
-    run_id: str = ""
-
-
-class AnswerStore(Protocol):
-    """The part of the ledger that `Calls` needs."""
-
-    def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None: ...
-
-    async def keep_answer(self, request: Request, stored: Stored, *, run_id: str, phase: str, row_id: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """Retries of transient errors: exponential with full jitter (AWS Architecture Blog, 2015), seconds.
-
-    A server's own wish (Retry-After) is kept exactly, up to `patience`; a request that would have to wait longer is
-    given up for this run, because asking earlier than the server wants is of no use.
-    """
-
-    attempts: int = 5
-    first: float = 0.5
-    longest: float = 30.0
-    patience: float = 120.0
-
-    def gives_up(self, attempt: int, retry_after: float | None) -> bool:
-        """Whether the given failed attempt (1, 2, …) was the last one."""
-        return attempt >= self.attempts or (retry_after is not None and retry_after > self.patience)
-
-    def delay(self, attempt: int, retry_after: float | None, draw: Callable[[], float]) -> float:
-        """Seconds to wait after the given failed attempt (1, 2, …)."""
-        if retry_after is not None:
-            return max(0.0, retry_after) + 0.1 * draw()
-        return min(self.longest, self.first * float(2 ** (attempt - 1))) * draw()
-
-
-@dataclass
-class Meter:
-    """Counts what one phase asked for."""
-
-    model_calls: int = 0
-    page_requests: int = 0
-    search_requests: int = 0
-    answers_reused: int = 0
-    retries: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float | None = 0.0
-    models: set[str] = field(default_factory=set)
-
-    def usage(self) -> Usage:
-        """The counts as an envelope records them."""
-        values = {name: getattr(self, name) for name in Usage.model_fields if name != "models"}
-        return Usage(**values, models=tuple(sorted(self.models)))
 
 
 class Calls:
@@ -179,7 +88,7 @@ class Calls:
             stored = self.known(request)
             if stored is not None:
                 self.meter.answers_reused += 1
-                return _replayed(stored)
+                return replayed(stored)
             flight = self._flights.get(request.hash)
             if flight is None:
                 # Shielded: a caller that is cancelled takes the request from nobody else who waits for it.
@@ -253,11 +162,11 @@ class Calls:
         except AddressRefused:
             raise  # settings decide it, not the site: never remembered
         except (FinalError, MalformedAnswer) as error:
-            await self._keep(request, _remembered(error))
+            await self._keep(request, remembered(error))
             raise
         except TransientError as error:
             if request.kind == "page":
-                await self._keep(request, _remembered(error))
+                await self._keep(request, remembered(error))
             raise
         self._add(reply)
         await self._keep(request, Stored(reply))
@@ -276,7 +185,7 @@ class Calls:
         replies: list[Reply | None] = []
         for content in contents:
             rank = sum(reply is not None for reply in replies)
-            replies.append(None if content is None else _share(whole, content, rank, answered))
+            replies.append(None if content is None else share_of(whole, content, rank, answered))
         owners = row_ids or [current_row.get()] * len(requests)
         await asyncio.gather(
             *(
@@ -365,40 +274,3 @@ class Calls:
         meter.tokens_in += spent.tokens_in
         meter.tokens_out += spent.tokens_out
         meter.cost = None if meter.cost is None or spent.cost is None else meter.cost + spent.cost
-
-
-def _replayed(stored: Stored) -> Reply:
-    if stored.final is None:
-        return stored.reply
-    if stored.final_kind.startswith(NOTHING_ANSWERED):
-        down = TransientError(stored.final)
-        down.kind = stored.final_kind.removeprefix(NOTHING_ANSWERED)
-        raise down
-    kind, malformed = stored.final_kind.removeprefix(_MALFORMED), stored.final_kind.startswith(_MALFORMED)
-    error = MalformedAnswer(stored.final) if malformed else FinalError(stored.final)
-    error.kind = kind or error.kind
-    raise error
-
-
-def _remembered(error: CallError) -> Stored:
-    spent = Reply({}, tokens_in=error.tokens_in, tokens_out=error.tokens_out, cost=error.cost)
-    if isinstance(error, TransientError):
-        return Stored(spent, final=str(error), final_kind=f"{NOTHING_ANSWERED}{error.kind}")
-    if isinstance(error, MalformedAnswer):
-        # Only what was wrong: it goes into the next prompt, which has to be the same one on every repetition.
-        return Stored(spent, final=error.what, final_kind=f"{_MALFORMED}{error.kind}")
-    return Stored(spent, final=str(error), final_kind=error.kind)
-
-
-def _share(whole: Reply, content: Mapping[str, Any], rank: int, shares: int) -> Reply:
-    def part(tokens: int) -> int:
-        return tokens // shares + (rank < tokens % shares)
-
-    return Reply(
-        content=content,
-        tokens_in=part(whole.tokens_in),
-        tokens_out=part(whole.tokens_out),
-        cost=None if whole.cost is None else whole.cost / shares,
-        seconds=whole.seconds,
-        made_at=whole.made_at,
-    )

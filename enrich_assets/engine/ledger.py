@@ -32,8 +32,8 @@ from enrich_assets.engine.answers import (
     stored_answer,
     utc_text,
 )
-from enrich_assets.engine.calls import Request, Stored
 from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire, refuse_if_taken
+from enrich_assets.engine.requests import Request, Stored
 
 
 def utc_now() -> datetime:

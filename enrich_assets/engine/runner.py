@@ -24,16 +24,19 @@ from enrich_assets.core.errors import (
 )
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
-from enrich_assets.engine.calls import Backoff, Calls, Meter, Request, current_row
+from enrich_assets.engine.backoff import Backoff
+from enrich_assets.engine.calls import Calls, current_row
 from enrich_assets.engine.checks import run_checks
 from enrich_assets.engine.clients import Clients, ModelTransport, Prompt
 from enrich_assets.engine.columns import table_of
 from enrich_assets.engine.graph import Graph, RunInfo
 from enrich_assets.engine.leases import LeaseLost
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.outcomes import Outcomes
 from enrich_assets.engine.phase import Phase, Row, Selection
 from enrich_assets.engine.prompts import load_prompt
+from enrich_assets.engine.requests import Request
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.engine.stopping import GRACE_SECONDS, Stop, signals_heard
 from enrich_assets.engine.window import gather_window

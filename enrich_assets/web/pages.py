@@ -20,8 +20,9 @@ from upath import UPath
 from enrich_assets.core.errors import AddressRefused, ArtifactDamaged, ArtifactError, FinalError, StorageError
 from enrich_assets.core.files import is_local, names_in, read_bytes, write_atomic
 from enrich_assets.core.fingerprint import sha256
-from enrich_assets.engine.calls import Calls, Reply, Request
+from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Page
+from enrich_assets.engine.requests import Reply, Request
 from enrich_assets.web.http import ACCEPT, Fetched, HttpClient
 
 _HEADERS_OF_INTEREST = ("etag", "last-modified")

@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from enrich_assets.core.errors import AddressRefused, EndpointError, FinalError, SettingsError, TransientError
-from enrich_assets.engine.calls import Calls, Reply, Request
+from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Hit
+from enrich_assets.engine.requests import Reply, Request
 from enrich_assets.web.http import Fetched, HttpClient
 from enrich_assets.web.settings import SearchSettings
 

@@ -16,7 +16,9 @@ from enrich_assets.core.errors import (
     MalformedAnswer,
     TransientError,
 )
-from enrich_assets.engine.calls import Backoff, Calls, Reply, Request, Stored, current_row
+from enrich_assets.engine.backoff import Backoff
+from enrich_assets.engine.calls import Calls, current_row
+from enrich_assets.engine.requests import Reply, Request, Stored
 from enrich_assets.engine.window import gather_window
 from enrich_assets_tests.engine_kit import MOMENT
 

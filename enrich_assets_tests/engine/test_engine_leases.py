@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from enrich_assets.engine.calls import Reply, Request, Stored
 from enrich_assets.engine.leases import LeaseLost, LeaseTaken, acquire
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.requests import Reply, Request, Stored
 from enrich_assets.engine.tables import open_database
 
 

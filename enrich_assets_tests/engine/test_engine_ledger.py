@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from enrich_assets.core.errors import RunIdError, StorageError, TransientError, UnknownRun
-from enrich_assets.engine.calls import Backoff, Calls, Reply, Request, Stored
+from enrich_assets.engine.backoff import Backoff
+from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.ledger import Ledger, ledger_url
+from enrich_assets.engine.requests import Reply, Request, Stored
 from enrich_assets_tests.engine_kit import MOMENT
 
 
@@ -136,7 +138,7 @@ def test_two_thousand_answers_at_once_are_all_durable_and_quick(tmp_path: Path) 
 def test_a_process_that_is_gone_has_lost_nothing_that_was_awaited(tmp_path: Path) -> None:
     script = """
         import asyncio, os, sys
-        from enrich_assets.engine.calls import Reply, Request, Stored
+        from enrich_assets.engine.requests import Reply, Request, Stored
         from enrich_assets.engine.ledger import Ledger
         ledger = Ledger.for_storage(sys.argv[1])
         async def one(n):

@@ -16,8 +16,10 @@ from werkzeug import Response
 
 from enrich_assets.core.errors import AddressRefused, EndpointError, FinalError, SettingsError, TransientError
 from enrich_assets.core.settings import Env
-from enrich_assets.engine.calls import Backoff, Calls, Request, Stored
+from enrich_assets.engine.backoff import Backoff
+from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Hit, Search
+from enrich_assets.engine.requests import Request, Stored
 from enrich_assets.web.http import HttpClient
 from enrich_assets.web.search import EmbeddedIndex, IndexedPage, open_search, snippet
 from enrich_assets.web.search_services import SearXNG, Serper

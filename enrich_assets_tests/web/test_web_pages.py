@@ -20,7 +20,8 @@ from enrich_assets.core.errors import (
     TransientError,
 )
 from enrich_assets.core.fingerprint import canonical_json, sha256
-from enrich_assets.engine.calls import Backoff, Calls
+from enrich_assets.engine.backoff import Backoff
+from enrich_assets.engine.calls import Calls
 from enrich_assets.web.http import HttpClient
 from enrich_assets.web.pages import PageStore, StoredPages
 from enrich_assets.web.settings import HttpSettings
