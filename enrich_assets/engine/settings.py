@@ -9,6 +9,18 @@ from pydantic import Field, field_validator
 from enrich_assets.core.settings import Settings
 
 
+class Budget(Settings):
+    """The most that may be spent, in USD; what is on its way counts at its upper bound.
+
+    `enrich budget` raises the budget of a run that stopped at it, and sets those of a day and a month for all runs.
+    """
+
+    run_usd: float | None = Field(default=None, ge=0)
+    """The whole run."""
+    phase_usd: float | None = Field(default=None, ge=0)
+    """Each phase of it."""
+
+
 class EngineSettings(Settings):
     """Settings of a run that the engine reads."""
 
@@ -26,6 +38,13 @@ class EngineSettings(Settings):
     """Wait before the first retry in seconds; it doubles with each further one."""
     max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
     """A phase with a larger share of failed rows fails as a whole."""
+
+    row_seconds: float = Field(default=900.0, gt=0, le=86_400)
+    """Deadline of one row of a phase, retries included; a row that misses it waits for the next resume."""
+    sample: int | None = Field(default=None, ge=1)
+    """Phases that ask a model look at so many rows at most, the first ones. A later run pays nothing for them again."""
+    budget: Budget = Budget()
+    """The most that may be spent."""
 
     def lacking(self) -> str:
         """What a run cannot begin without and these settings lack, with its key; empty where nothing is."""

@@ -14,8 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from enrich_assets.core.errors import StorageError
 
-SCHEMA_VERSION = 2
-"""1: schema, runs, phases, answers. 2: leases."""
+SCHEMA_VERSION = 3
+"""1: schema, runs, phases, answers. 2: leases. 3: spending, totals, limits, members, renewals."""
 _APPLICATION_ID = 0x454E5243  # "ENRC": tells a ledger from any other SQLite file
 
 metadata = sa.MetaData()
@@ -36,6 +36,8 @@ runs = sa.Table(
     sa.Column("preset", sa.String(100), nullable=False, default=""),
     sa.Column("created_at", sa.String(40), nullable=False, index=True),
     sa.Column("registration", sa.LargeBinary, nullable=False),
+    # Who asked for a pause, and when; a launch that began later does not heed it.
+    sa.Column("pause_asked_at", sa.String(40)),
 )
 
 phases = sa.Table(
@@ -78,9 +80,81 @@ answers = sa.Table(
     sa.Column("run_id", sa.String(100), nullable=False),
     sa.Column("phase", sa.String(60), nullable=False),
     sa.Column("row_id", sa.String(200), nullable=False),
+    # 1 where a newer answer to the same request was asked for and stands in its place.
+    sa.Column("superseded", sa.Integer),
     sa.Index("enrich_answers_by_request", "request_hash", "made_at"),
 )
 
+spending = sa.Table(
+    "enrich_spending",
+    metadata,
+    # One row a paid request that was about to leave: numbered by the process that sends, because ids made by the
+    # database would cost a round trip before each request.
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("run_id", sa.String(100), nullable=False),
+    sa.Column("phase", sa.String(60), nullable=False),
+    sa.Column("row_id", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("endpoint", sa.String(200), nullable=False),
+    sa.Column("reserved_at", sa.String(40), nullable=False),
+    # Upper bound in USD; NULL where the price is unknown.
+    sa.Column("reserved", sa.Float(53)),
+    # NULL until the outcome is known: then it counts at its upper bound.
+    sa.Column("settled_at", sa.String(40)),
+    # USD; NULL where the price is unknown.
+    sa.Column("cost", sa.Float(53)),
+    sa.Column("tokens_in", sa.Integer),
+    sa.Column("tokens_out", sa.Integer),
+    # Kind and message of the error that came instead of an answer.
+    sa.Column("error", sa.String(300)),
+    sa.Index("enrich_spending_by_phase", "run_id", "phase"),
+)
+
+totals = sa.Table(
+    "enrich_totals",
+    metadata,
+    # run/ID, phase/ID/NAME, day/2026-11-02, month/2026-11 (UTC), and day, month: these two carry a cap alone.
+    sa.Column("scope", sa.String(200), primary_key=True),
+    # USD that is settled, and USD at the upper bounds of what is not.
+    sa.Column("spent", sa.Float(53), nullable=False, default=0.0),
+    sa.Column("reserved", sa.Float(53), nullable=False, default=0.0),
+    # Requests that are not settled, and requests whose price is unknown.
+    sa.Column("unsettled", sa.Integer, nullable=False, default=0),
+    sa.Column("unpriced", sa.Integer, nullable=False, default=0),
+    # USD that spent and reserved may reach together, set by hand; NULL leaves it to the settings.
+    sa.Column("cap", sa.Float(53)),
+)
+
+limits = sa.Table(
+    "enrich_limits",
+    metadata,
+    # What all processes share about one endpoint; moments in seconds since 1970 by the database's clock.
+    sa.Column("endpoint", sa.String(200), primary_key=True),
+    sa.Column("next_request", sa.Float(53), nullable=False, default=0.0),
+    sa.Column("next_tokens", sa.Float(53), nullable=False, default=0.0),
+    sa.Column("not_before", sa.Float(53), nullable=False, default=0.0),
+)
+
+members = sa.Table(
+    "enrich_members",
+    metadata,
+    # Which processes send to an endpoint, and how many requests at once each of them may have there.
+    sa.Column("endpoint", sa.String(200), primary_key=True),
+    sa.Column("member", sa.String(200), primary_key=True),
+    sa.Column("granted", sa.Integer, nullable=False),
+    sa.Column("expires_at", sa.Float(53), nullable=False),
+)
+
+renewals = sa.Table(
+    "enrich_renewals",
+    metadata,
+    # From when on answers count for a phase of a run that a person wants asked again: all, or those that failed.
+    sa.Column("run_id", sa.String(100), primary_key=True),
+    sa.Column("phase", sa.String(60), primary_key=True),
+    sa.Column("again_from", sa.String(40)),
+    sa.Column("retry_from", sa.String(40)),
+)
 
 leases = sa.Table(
     "enrich_leases",
