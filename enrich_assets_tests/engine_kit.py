@@ -16,7 +16,7 @@ from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
-from enrich_assets.engine.clients import Clients, ModelReply
+from enrich_assets.engine.clients import Clients, EndpointLimits, ModelReply, Weight
 from enrich_assets.engine.graph import Graph, RunInfo
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.runner import Input, Job, run_phase
@@ -42,6 +42,7 @@ class CountingModel:
     plan: Callable[[int, str], str | BaseException | None] = lambda number, user: None
     leaves_out: Callable[[str], bool] = lambda text: False
     cost: float | None = 0.01
+    most: float | None = 0.02
     seen: list[str] = field(default_factory=list)
 
     @property
@@ -50,6 +51,12 @@ class CountingModel:
 
     def parameters(self, model: str) -> Mapping[str, Any]:
         return {"model": model, "temperature": 0}
+
+    def weigh(self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> Weight:
+        return Weight(1000, self.most)
+
+    def limits(self, model: str) -> EndpointLimits:
+        return EndpointLimits(model)
 
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]

@@ -47,6 +47,10 @@ class Usage(Frozen):
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = 0.0
+    spent: float | None = 0.0
+    """What the run has spent on the phase, attempts that were cut short included; `cost` is that of this making."""
+    unsettled: int = 0
+    """Requests in `spent` whose outcome nobody knows; each counts at the most that it can have cost."""
     models: tuple[str, ...] = ()
 
 

@@ -13,6 +13,7 @@ EnrichError
 │   └── ArtifactRefused    it failed a blocking check
 ├── DeclarationError       a phase is declared or written wrongly; a defect of the phase, not of its data
 ├── PhaseFailed            a phase ended without publishing
+│   └── BudgetReached      the next request could cost more than is left
 ├── Stopped                a phase was asked to stop, and did
 └── CallError              one request to a model, a search service or a site did not succeed
     ├── TransientError     worth asking again later (429, 5xx, reset, time-out)
@@ -107,6 +108,10 @@ class PhaseFailed(EnrichError):
     """A phase ended without publishing; what was paid for is in the ledger."""
 
 
+class BudgetReached(PhaseFailed):
+    """The next request could cost more than a budget leaves; a larger budget continues."""
+
+
 class Stopped(EnrichError):
     """A phase was asked to stop by a signal, a person or Dagster, and did; answers so far are in the ledger."""
 
@@ -115,13 +120,15 @@ class CallError(EnrichError):
     """One request to a model, a search service or a site did not succeed.
 
     `kind` is short and countable; a client may give a finer one than the class has. `tokens_in`, `tokens_out` and
-    `cost` (USD, None where the price is unknown) are what the request cost all the same.
+    `cost` (USD, None where the price is unknown) are what the request cost all the same. `outcome_unknown`: it left,
+    and nobody knows whether it was carried out; it may have to be paid.
     """
 
     kind = "call"
     tokens_in = 0
     tokens_out = 0
     cost: float | None = 0.0
+    outcome_unknown = False
 
     def __init__(self, what: str, *, where: str = "", fix: str = "", kind: str = "") -> None:
         super().__init__(what, where=where, fix=fix)

@@ -56,8 +56,34 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True)
+class Weight:
+    """The most that a request can take: tokens in and out, and USD, None where the price is unknown."""
+
+    tokens: int
+    usd: float | None
+
+
+@dataclass(frozen=True)
+class EndpointLimits:
+    """What one endpoint allows all processes together. `key` names it: equal for whoever sends to the same one."""
+
+    key: str
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+
+
 class ModelTransport(Protocol):
     """Sends one request to one model. It knows names, endpoints, keys and prices; it neither caches nor retries."""
+
+    def weigh(self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> Weight:
+        """The most that the request can take; raises FinalError when it is longer than the model's context window."""
+        ...
+
+    def limits(self, model: str) -> EndpointLimits:
+        """What the model's endpoint allows."""
+        ...
 
     def parameters(self, model: str) -> Mapping[str, Any]:
         """Everything besides the messages and the schema that is sent and can change the answer."""

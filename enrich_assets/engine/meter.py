@@ -19,6 +19,8 @@ class Meter:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = 0.0
+    spent: float | None = 0.0
+    unsettled: int = 0
     models: set[str] = field(default_factory=set)
 
     def usage(self) -> Usage:
