@@ -1,30 +1,27 @@
-"""The answers of the ledger: looked up by request, committed in groups by one writer thread.
+"""The answers of the ledger: how they are stored and looked up by request.
 
-Belongs here: the hot path, which runs once for every row. Runs and phases belong to `engine.ledger`.
+Belongs here: the hot path, which runs once for every row. Committing them belongs to `engine.writer`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import queue
-import threading
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from enrich_assets.core.errors import EnrichError, StorageError
+from enrich_assets.core.errors import StorageError
 from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.engine import tables
-from enrich_assets.engine.leases import Lease, LeaseLost
 from enrich_assets.engine.requests import NOTHING_ANSWERED, Reply, Request, Stored
+from enrich_assets.engine.texts import storable, utc_text
 
 _table = tables.answers
 _NOTHING_LAST = sa.case((_table.c.final_kind.like(f"{NOTHING_ANSWERED}%"), 1), else_=0)
+_SUPERSEDED_LAST = sa.func.coalesce(_table.c.superseded, 0)
 FIND_ANSWER = (
     sa.select(
         _table.c.content,
@@ -41,10 +38,11 @@ FIND_ANSWER = (
         _table.c.request_hash == sa.bindparam("request_hash"),
         _table.c.made_at >= sa.bindparam("not_before"),
     )
-    .order_by(_NOTHING_LAST, _table.c.made_at, _table.c.id)
+    .order_by(_SUPERSEDED_LAST, _NOTHING_LAST, _table.c.made_at, _table.c.id)
     .limit(1)
 )
-"""The earliest answer at or after a moment; that nothing answered counts only where nothing did."""
+"""The earliest answer at or after a moment; one that was asked for anew counts only where the new one does not, and
+that nothing answered only where nothing did."""
 
 
 def stored_answer(row: Any, *, request_hash: str, where: str) -> Stored:
@@ -103,101 +101,6 @@ def _compressed(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-class AnswerWriter:
-    """Commits whatever waits as soon as it is free: one transaction for all answers that came meanwhile.
-
-    With a `lease`, each transaction confirms it first, so that a process that lost it writes nothing.
-    """
-
-    def __init__(self, engine: sa.Engine, where: str) -> None:
-        self._engine = engine
-        self._where = where
-        self.lease: Lease | None = None
-        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def put(self, values: dict[str, Any]) -> asyncio.Future[None]:
-        """A future of the running loop that is done when the values are committed.
-
-        Whoever stops waiting for it stops nothing: what came was paid for.
-        """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            if self._closed:
-                raise is_closed(self._where)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
-                self._thread.start()
-            self._waiting.put((values, loop, future))
-        return future
-
-    def close(self) -> None:
-        """Commits what waits and ends the thread."""
-        with self._lock:
-            self._closed = True
-            thread, self._thread = self._thread, None
-            if thread is not None:
-                self._waiting.put(None)
-        if thread is not None:
-            thread.join()
-
-    def _work(self) -> None:
-        while True:
-            group = [self._waiting.get()]
-            while not self._waiting.empty() and len(group) < 1000:
-                group.append(self._waiting.get())
-            kept = [item for item in group if item is not None]
-            if kept:
-                self._commit(kept)
-            if None in group:
-                return
-
-    def _commit(self, kept: list[_Entry]) -> None:
-        try:
-            with self._engine.begin() as connection:
-                if self.lease is not None:
-                    self.lease.confirm(connection)
-                connection.execute(sa.insert(_table), [values for values, _, _ in kept])
-        except LeaseLost as error:
-            _tell(kept, error)
-        except sa.exc.OperationalError as error:  # the database as a whole: full, locked, gone
-            _tell(kept, not_committed(error, self._where))
-        except Exception as error:  # the boundary of the thread, which must live on: of an answer that cannot be stored
-            if len(kept) > 1:
-                for entry in kept:
-                    self._commit([entry])
-            else:
-                _tell(kept, not_committed(error, self._where))
-        else:
-            _tell(kept, None)
-
-
-_Entry = tuple[dict[str, Any], asyncio.AbstractEventLoop, "asyncio.Future[None]"]
-
-
-def _tell(kept: list[_Entry], error: EnrichError | None) -> None:
-    # One call into each loop for the whole group: waking it once for every row would cost more than the commit.
-    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for _, loop, future in kept:
-        by_loop.setdefault(loop, []).append(future)
-    for loop, futures in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_settle, futures, error)
-
-
-def _settle(futures: list[asyncio.Future[None]], error: EnrichError | None) -> None:
-    for future in futures:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-
 def first_row(connection: sa.Connection) -> Callable[[Mapping[str, Any]], Any]:
     """A function that gives the first row of FIND_ANSWER on a connection.
 
@@ -216,27 +119,3 @@ def first_row(connection: sa.Connection) -> Callable[[Mapping[str, Any]], Any]:
             raise sa.exc.OperationalError(text, None, error) from error
 
     return look_up
-
-
-def not_committed(error: BaseException, where: str) -> StorageError:
-    """The error of a commit that failed."""
-    return StorageError(
-        f"the ledger could not commit: {tables.first_line(error)}.",
-        where=where,
-        fix="Free some space or bring the database back, then enrich resume.",
-    )
-
-
-def is_closed(where: str) -> StorageError:
-    """The error of using a closed ledger."""
-    return StorageError("the ledger is closed already.", where=where, fix="Open it again.")
-
-
-def storable(text: str) -> str:
-    """Text that every database stores: without lone surrogates (no UTF-8) and NUL (which Postgres refuses)."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-
-
-def utc_text(moment: datetime) -> str:
-    """A moment as the ledger writes it: ISO 8601 in UTC with microseconds, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

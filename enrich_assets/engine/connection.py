@@ -1,0 +1,94 @@
+"""The connections of the ledger to its database: reads where they are asked for, short transactions for writes.
+
+Belongs here: what every part of the ledger needs. How the database is opened and upgraded belongs to `engine.database`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from enrich_assets.core.errors import StorageError
+from enrich_assets.engine import tables
+from enrich_assets.engine.answers import first_row
+from enrich_assets.engine.tables import open_database
+from enrich_assets.engine.writer import GroupWriter, is_closed, not_committed
+
+
+def utc_now() -> datetime:
+    """The wall clock in UTC."""
+    return datetime.now(UTC)
+
+
+class Connected:
+    """The base of the ledger's parts. It may be used from several threads; StorageError when the database fails."""
+
+    def __init__(self, url: str, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._engine = open_database(url)
+        self._where = self._engine.url.render_as_string(hide_password=True)
+        self._now = now
+        self._writer = GroupWriter(self._engine, self._where)
+        # One connection for all reads, because taking one from the pool costs more than the look-up itself; one
+        # thread at a time, because a connection is no place for two.
+        self._reading = threading.RLock()
+        self._reader: sa.Connection | None = None
+        self._look_up: Callable[[Mapping[str, Any]], Any] | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Commits what waits and closes the connections."""
+        self._writer.close()
+        with self._reading:
+            self._closed = True
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+        self._engine.dispose()
+
+    def _read(self, query: Any) -> Sequence[sa.Row[Any]]:
+        with self._connected() as connection:
+            return connection.execute(query).fetchall()
+
+    def _first_answer(self, values: Mapping[str, Any]) -> Any:
+        with self._connected() as connection:
+            if self._look_up is None:
+                self._look_up = first_row(connection)
+            return self._look_up(values)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        with self._reading:
+            if self._closed:
+                raise is_closed(self._where)
+            try:
+                if self._reader is None:
+                    self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                yield self._reader
+            except sa.exc.SQLAlchemyError as error:
+                self._look_up = None
+                if self._reader is not None:
+                    self._reader.invalidate()
+                    self._reader.close()
+                    self._reader = None
+                raise StorageError(
+                    f"the ledger cannot be read: {tables.first_line(error)}.",
+                    where=self._where,
+                    fix="Bring the database back, then enrich resume.",
+                ) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        if self._closed:
+            raise is_closed(self._where)
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.SQLAlchemyError as error:
+            raise not_committed(error, self._where) from error

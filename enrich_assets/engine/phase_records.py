@@ -1,0 +1,93 @@
+"""Phases in the ledger: a view for people of what works and how it ended. Artifacts decide what is done, not this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from enrich_assets.core.envelope import Envelope
+from enrich_assets.engine import tables
+from enrich_assets.engine.connection import Connected
+from enrich_assets.engine.texts import utc_text
+
+
+class PhaseRecords(Connected):
+    """The part of the ledger that shows the phases of runs."""
+
+    def phase_started(self, run_id: str, phase: str, number: int, rows_in: int | None) -> None:
+        """Records that a phase of a run works now."""
+        now = utc_text(self._now())
+        self._replace_phase(
+            run_id,
+            phase,
+            number=number,
+            status="running",
+            started_at=now,
+            heartbeat_at=now,
+            rows_in=rows_in,
+            rows_done=0,
+            ended_at=None,
+            rows_out=None,
+            dropped=None,
+            failed=None,
+            calls=0,
+            reused=0,
+            tokens_in=0,
+            tokens_out=0,
+            cost=0.0,
+            message=None,
+        )
+
+    def phase_progress(self, run_id: str, phase: str, **values: Any) -> None:
+        """Updates a running phase: rows_in, rows_done, calls, reused, tokens_in, tokens_out, cost."""
+        table = tables.phases
+        with self._writing() as connection:
+            connection.execute(
+                sa.update(table)
+                .where(table.c.run_id == run_id, table.c.phase == phase)
+                .values(heartbeat_at=utc_text(self._now()), **values)
+            )
+
+    def phase_ended(self, run_id: str, phase: str, status: str, **values: Any) -> None:
+        """Records how a phase ended: `complete`, `blocked`, `failed`, `stopped`."""
+        self.phase_progress(run_id, phase, status=status, ended_at=utc_text(self._now()), **values)
+
+    def replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
+        """Sets the view of a phase to given values: rebuilding it from an envelope."""
+        self._replace_phase(run_id, phase, **values)
+
+    def phases(self, run_id: str | None = None) -> list[dict[str, Any]]:
+        """The phases of one run, or of all, by run and number."""
+        table = tables.phases
+        query = sa.select(table)
+        if run_id is not None:
+            query = query.where(table.c.run_id == run_id)
+        query = query.order_by(table.c.run_id, table.c.number)
+        return [dict(found._mapping) for found in self._read(query)]
+
+    def _replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
+        # One statement, so that two who begin at once both succeed; columns that are not given become empty.
+        table = tables.phases
+        row = {**dict.fromkeys(column.name for column in table.c), **values, "run_id": run_id, "phase": phase}
+        with self._writing() as connection:
+            insert = tables.upsert(connection)(table).values(row)
+            connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "phase"], set_=row))
+
+
+def phase_view(envelope: Envelope) -> dict[str, Any]:
+    """The numbers of a published phase as the ledger's view shows them."""
+    counts, usage = envelope.counts, envelope.usage
+    return {
+        "rows_in": counts.rows_in,
+        "rows_done": counts.rows_in,
+        "rows_out": counts.rows_out,
+        "dropped": sum(counts.dropped_by_reason.values()),
+        "failed": sum(counts.failed_by_kind.values()),
+        "calls": usage.model_calls + usage.page_requests + usage.search_requests,
+        "reused": usage.answers_reused,
+        "tokens_in": usage.tokens_in,
+        "tokens_out": usage.tokens_out,
+        "cost": usage.cost,
+        "message": "; ".join(check.message for check in envelope.blocking_failures()) or None,
+    }
