@@ -103,7 +103,7 @@ def refuse_if_taken(engine: sa.Engine, prefix: str) -> None:
     """Raises LeaseTaken when a living process holds a lease whose name begins so. Takes nothing itself."""
     table = tables.leases
     with engine.connect() as connection:
-        held = table.c.name.startswith(prefix, autoescape=True) & (table.c.expires_at >= _now(connection))
+        held = table.c.name.startswith(prefix, autoescape=True) & (table.c.expires_at >= tables.clock(connection))
         for found in connection.execute(sa.select(table.c.name, table.c.holder).where(held)):
             if not _is_dead(found.holder):
                 raise _taken(found.name, found.holder)
@@ -137,7 +137,7 @@ def _take(engine: sa.Engine, name: str, holder: str, seconds: float, *, dead: in
     table = tables.leases
     with engine.begin() as connection:
         insert = tables.upsert(connection)(table)
-        now = _now(connection)
+        now = tables.clock(connection)
         free = table.c.expires_at < now if dead is None else table.c.token == dead
         statement = insert.values(name=name, holder=holder, token=1, expires_at=now + seconds).on_conflict_do_update(
             index_elements=["name"],
@@ -153,14 +153,8 @@ def _renewal(connection: sa.Connection, name: str, token: int, seconds: float) -
     return (
         sa.update(table)
         .where(table.c.name == name, table.c.token == token)
-        .values(expires_at=_now(connection) + seconds)
+        .values(expires_at=tables.clock(connection) + seconds)
     )
-
-
-def _now(connection: sa.Connection) -> sa.ColumnElement[float]:
-    if connection.dialect.name == "postgresql":
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float)
-    return (sa.func.julianday("now") - 2440587.5) * 86400.0
 
 
 def _is_dead(holder: str) -> bool:

@@ -143,6 +143,8 @@ members = sa.Table(
     sa.Column("endpoint", sa.String(200), primary_key=True),
     sa.Column("member", sa.String(200), primary_key=True),
     sa.Column("granted", sa.Integer, nullable=False),
+    # What it could use at most: what it cannot use goes to the others.
+    sa.Column("wanted", sa.Integer, nullable=False),
     sa.Column("expires_at", sa.Float(53), nullable=False),
 )
 
@@ -169,6 +171,13 @@ leases = sa.Table(
 def upsert(connection: sa.Connection) -> Any:
     """The `insert` of the connection's database that knows `on_conflict_do_update`."""
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
+def clock(connection: sa.Connection) -> sa.ColumnElement[float]:
+    """The database's own clock, which all processes share: seconds since 1970."""
+    if connection.dialect.name == "postgresql":
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
+    return (sa.func.julianday("now") - 2440587.5) * 86400.0
 
 
 def open_database(url: str) -> sa.Engine:
