@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
 from enrich_assets.engine.answers import first_row
-from enrich_assets.engine.tables import open_database
+from enrich_assets.engine.database import open_database
 from enrich_assets.engine.writer import GroupWriter, is_closed, not_committed
 
 

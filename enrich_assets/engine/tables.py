@@ -1,22 +1,23 @@
-"""The ledger's tables and how its database is opened. What stands in them is read and written by engine.ledger."""
+"""The ledger's tables as they are now.
+
+Belongs here: definitions, and what depends on the database behind them. How a ledger is opened belongs to
+`engine.database`, how an older one becomes like this to `engine.migrations`, what stands in it to `engine.ledger`.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-import time
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from enrich_assets.core.errors import StorageError
-
 SCHEMA_VERSION = 3
-"""1: schema, runs, phases, answers. 2: leases. 3: spending, totals, limits, members, renewals."""
-_APPLICATION_ID = 0x454E5243  # "ENRC": tells a ledger from any other SQLite file
+"""1: schema, runs, phases, answers. 2: leases. 3: spending, totals, limits, members, renewals, migrations.
+
+A new version is one more module in `engine.migrations.versions`; it only adds, and its columns may be NULL.
+"""
+MINIMUM_READER = 3
+"""The oldest program that may work with a ledger of this version: before 3 requests left without a reservation."""
 
 metadata = sa.MetaData()
 
@@ -25,6 +26,14 @@ schema_info = sa.Table(
     metadata,
     sa.Column("name", sa.String(40), primary_key=True),
     sa.Column("value", sa.String(200), nullable=False),
+)
+
+migrations = sa.Table(
+    "enrich_migrations",
+    metadata,
+    # As alembic makes it, under a name of our own, because a database may be shared with others that use alembic.
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="enrich_migrations_pkc"),
 )
 
 runs = sa.Table(
@@ -180,156 +189,6 @@ def clock(connection: sa.Connection) -> sa.ColumnElement[float]:
     return (sa.func.julianday("now") - 2440587.5) * 86400.0
 
 
-def open_database(url: str) -> sa.Engine:
-    """The database of a ledger, with its tables made where they are missing.
-
-    SQLite runs in WAL mode with `synchronous=FULL`: a commit that returned survives a power cut. Raises StorageError
-    for a file that is damaged, foreign, of a newer version, or cannot be written; such a file is not changed.
-    """
-    parsed = sa.make_url(url.replace("postgresql://", "postgresql+psycopg2://", 1))
-    where = parsed.render_as_string(hide_password=True)
-    if parsed.get_backend_name() == "sqlite":
-        where = parsed.database or ""
-        engine = _open_sqlite(parsed)
-    else:
-        engine = sa.create_engine(parsed, pool_pre_ping=True)
-    try:
-        _prepare(engine, where)
-    except sa.exc.SQLAlchemyError as error:
-        engine.dispose()
-        raise StorageError(
-            f"the ledger cannot be opened: {first_line(error)}.",
-            where=where,
-            fix="Check that it is a ledger of enrich_assets, intact and writable; it was not changed.",
-        ) from error
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
 def first_line(error: BaseException) -> str:
     """What the database itself said, without the statement."""
     return (str(getattr(error, "orig", error)).splitlines() or [type(error).__name__])[0].strip().rstrip(".")
-
-
-def _prepare(engine: sa.Engine, where: str) -> None:
-    with engine.connect() as connection:
-        version = _version(connection, where)
-    if version is None or version < SCHEMA_VERSION:
-        _create(engine, where)
-    elif version > SCHEMA_VERSION:
-        raise StorageError(
-            f"the ledger has version {version}, this program reads up to {SCHEMA_VERSION}.",
-            where=where,
-            fix="Upgrade enrich_assets, or name another ledger with ENRICH_LEDGER_URL; it was not changed.",
-        )
-    if engine.dialect.name == "sqlite":
-        _use_write_ahead_log(engine)
-
-
-def _version(connection: sa.Connection, where: str) -> int | None:
-    if not sa.inspect(connection).has_table(schema_info.name):
-        return None
-    found = connection.execute(sa.select(schema_info.c.value).where(schema_info.c.name == "version")).scalar()
-    if found is not None and not str(found).isdecimal():
-        raise StorageError(f"the ledger has the version {found!r:.40}, which is none.", where=where)
-    return None if found is None else int(found)
-
-
-def _create(engine: sa.Engine, where: str) -> None:
-    with engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            # One writer at a time from the first statement on: two that begin at once make the tables once.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            strangers = set(sa.inspect(connection).get_table_names()) - set(metadata.tables)
-            if strangers:
-                raise _foreign(where)
-            connection.exec_driver_sql(f"PRAGMA application_id={_APPLICATION_ID}")
-        else:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_APPLICATION_ID)))
-        metadata.create_all(connection)
-        # Versions only add tables so far, and what is there stays as it is.
-        if _version(connection, where) is None:
-            connection.execute(sa.insert(schema_info).values(name="version", value=str(SCHEMA_VERSION)))
-        else:
-            named = schema_info.c.name == "version"
-            connection.execute(sa.update(schema_info).where(named).values(value=str(SCHEMA_VERSION)))
-        connection.commit()
-
-
-def _use_write_ahead_log(engine: sa.Engine) -> None:
-    # A property of the file that is set once. While another process reads, the change is refused without waiting
-    # (https://www.sqlite.org/wal.html), so it is tried again for as long as a lock would be waited for.
-    for attempt in range(600):
-        try:
-            with engine.connect() as connection:
-                if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
-                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            return
-        except sa.exc.OperationalError:
-            if attempt == 599:
-                raise
-            time.sleep(0.05)
-
-
-def _open_sqlite(url: sa.URL) -> sa.Engine:
-    path = Path(url.database or "")
-    try:
-        if path.is_dir():
-            raise StorageError("is a folder, where the ledger should be a file.", where=str(path), fix="Move it away.")
-        _refuse_foreign(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"the ledger cannot be opened: {error.strerror or error}.",
-            where=str(error.filename or path),
-            fix="Give this user the right to read and write there, or set ENRICH_STORAGE to another folder.",
-        ) from error
-    engine = sa.create_engine(url, connect_args={"timeout": 30.0, "check_same_thread": False})
-
-    @sa.event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-
-    return engine
-
-
-_known: set[Path] = set()
-_checking = threading.Lock()
-
-
-def _refuse_foreign(path: Path) -> None:
-    # Once a process, before its first connection: POSIX drops all locks that a process holds on a file as soon as it
-    # closes any descriptor of it, and without its locks another process takes the log away from under it
-    # (https://www.sqlite.org/howtocorrupt.html, section 2.2).
-    with _checking:
-        if path.absolute() in _known:
-            return
-        if path.is_file() and path.stat().st_size and not _is_ours(path):
-            raise _foreign(str(path))
-        _known.add(path.absolute())
-
-
-def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        header = file.read(100)
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\x00"):
-        return False
-    mark = int.from_bytes(header[68:72], "big")
-    return mark == _APPLICATION_ID or (mark == 0 and _has_no_tables(path))
-
-
-def _has_no_tables(path: Path) -> bool:
-    # Read as it stands, without locks and without the files that WAL mode makes: it may be somebody else's.
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
-    except sqlite3.Error:
-        return False
-
-
-def _foreign(where: str) -> StorageError:
-    return StorageError("is no ledger of enrich_assets.", where=where, fix="Name another file; it was not changed.")

@@ -6,7 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -16,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from enrich_assets.engine.database import open_database
 from enrich_assets.engine.leases import LeaseLost, LeaseTaken, acquire
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.requests import Reply, Request, Stored
-from enrich_assets.engine.tables import open_database
 
 
 def url(folder: Path) -> str:
@@ -123,15 +122,3 @@ def test_of_several_at_once_exactly_one_works(tmp_path: Path) -> None:
     assert sorted(results.get(timeout=60) for _ in workers) == ["taken", "taken", "taken", "worked"]
     for worker in workers:
         worker.join()
-
-
-def test_a_ledger_of_the_version_before_gets_its_new_tables_and_keeps_its_answers(tmp_path: Path) -> None:
-    with Ledger(url(tmp_path)) as ledger:
-        keep(ledger, 1)
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        connection.execute("DROP TABLE enrich_leases")
-        connection.execute("UPDATE enrich_schema SET value = '1' WHERE name = 'version'")
-    connection.close()
-    with Ledger(url(tmp_path)) as ledger:
-        ledger.lease_phase("r", "p").release()
-        assert ledger.count_answers() == 1

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from enrich_assets.core.errors import RunIdError, StorageError
+from enrich_assets.engine.database import open_database
 from enrich_assets.engine.leases import LeaseLost, LeaseTaken, acquire
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.requests import Reply, Request, Stored
-from enrich_assets.engine.tables import metadata, open_database
+from enrich_assets.engine.tables import metadata
 from enrich_assets_tests.engine_kit import MOMENT
 
 
