@@ -20,12 +20,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from enrich_assets.core.errors import CallError, EndpointError, MalformedAnswer
-from enrich_assets.engine.clients import ModelReply
+from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
 from enrich_assets.models.faults import error_code, failed_call
 from enrich_assets.models.llm import endpoint_of, key_of, parameters_of, usable
+from enrich_assets.models.places import limits_of
 from enrich_assets.models.prices import has_own_prices, listed_cost, own_cost
-from enrich_assets.models.schemas import response_format
+from enrich_assets.models.schemas import format_text
 from enrich_assets.models.settings import ModelEndpoint
+from enrich_assets.models.weights import weight_of
 
 ANSWER_LIMIT = 10_000_000
 """Most bytes of an answer that are read."""
@@ -33,6 +35,8 @@ _ERROR_LIMIT = 100_000
 # Below the five seconds after which uvicorn, and with it vLLM, closes an idle connection: a request that is sent on
 # one that closes at that moment is lost, and must not be repeated blindly.
 _KEEP_ALIVE_SECONDS = 4.0
+# No connection, no request: these cannot have been carried out.
+_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ConnectionTimeoutError)
 
 
 class DirectModels:
@@ -49,6 +53,14 @@ class DirectModels:
     def parameters(self, model: str) -> Mapping[str, Any]:
         """What is sent besides messages and schema and can change the answer; no address, no key."""
         return parameters_of(endpoint_of(model, self._endpoints))
+
+    def weigh(self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> Weight:
+        """The most that the request can take; raises FinalError when it is longer than the model's context window."""
+        return weight_of(endpoint_of(model, self._endpoints), messages, schema, model=model)
+
+    def limits(self, model: str) -> EndpointLimits:
+        """What the model's endpoint allows all processes together."""
+        return limits_of(endpoint_of(model, self._endpoints))
 
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
@@ -83,7 +95,8 @@ class DirectModels:
             raise failed_call("It holds a line break.", model=model, known="authentication") from None
         except (aiohttp.ClientError, OSError) as error:
             text = str(error) or type(error).__name__
-            raise failed_call(text, model=model, key=key, known="connection") from None
+            has_left = not isinstance(error, _NEVER_LEFT)
+            raise failed_call(text, model=model, key=key, known="connection", has_left=has_left) from None
         seconds = time.perf_counter() - started
         if raw is None and status < 300:
             raise _oversized(endpoint, model)
@@ -157,13 +170,7 @@ def _body(endpoint: ModelEndpoint, messages: Sequence[Mapping[str, str]], schema
     if endpoint.temperature is not None:
         body["temperature"] = endpoint.temperature
     head = json.dumps(body)
-    return f'{head[:-1]}, "response_format": {_format(json.dumps(schema))}}}'.encode("ascii")
-
-
-@lru_cache(maxsize=64)
-def _format(schema: str) -> str:
-    # By its text: whether a schema is strict takes longer to find out than the rest of the body takes to write.
-    return json.dumps(response_format(json.loads(schema)))
+    return f'{head[:-1]}, "response_format": {format_text(schema)}}}'.encode("ascii")
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
@@ -188,7 +195,7 @@ def _parsed(raw: bytes) -> Any:
 def _failure(found: Any, raw: bytes, status: int, headers: Mapping[str, str], *, model: str, key: str) -> CallError:
     """The error in an answer that holds none of the model's; some gateways send it with the status 200."""
     inner = found.get("error", found) if isinstance(found, dict) else None
-    code = error_code(found)
+    code, has_left = error_code(found), False
     if status < 300 and isinstance(inner, dict):
         status = int(code) if code.isdecimal() and 300 <= int(code) < 600 else 500
     if isinstance(inner, dict):
@@ -196,10 +203,10 @@ def _failure(found: Any, raw: bytes, status: int, headers: Mapping[str, str], *,
     elif isinstance(inner, str):
         text = inner
     elif status < 300:
-        text, status = f"{len(raw)} bytes that are no JSON object", 502
+        text, status, has_left = f"{len(raw)} bytes that are no JSON object", 502, True
     else:
         text = raw[:1000].decode("utf-8", "replace")
-    return failed_call(text, model=model, key=key, status=status, code=code, headers=headers)
+    return failed_call(text, model=model, key=key, status=status, code=code, headers=headers, has_left=has_left)
 
 
 def _oversized(endpoint: ModelEndpoint, model: str) -> MalformedAnswer:
@@ -207,6 +214,7 @@ def _oversized(endpoint: ModelEndpoint, model: str) -> MalformedAnswer:
     error = MalformedAnswer(what, where=model, kind="oversized answer")
     # Its tokens are told at its end, which was not read: a price of 0 is the only one that is known.
     error.cost = 0.0 if own_cost(endpoint, 1, 1) == 0 else None
+    error.outcome_unknown = error.cost is None
     return error
 
 

@@ -31,6 +31,12 @@ _TOO_LONG = re.compile(r"context[ _](?:length|window)|maximum context|too many t
 _FILTERED = re.compile(r"content[_ ](?:filter|policy|management)|safety system|responsible ai", re.I)
 # litellm gives a failed connection the made-up status 500.
 _BROKEN = re.compile(r"Connection error|Cannot connect|Server disconnected|Connection (?:reset|refused|closed)", re.I)
+# 524: Cloudflare's word for a server that did not answer in time.
+_GATEWAY_TIMEOUTS = (408, 504, 524)
+# By name, because httpx and aiohttp are litellm's here: what failed before a request left, and what after.
+_NEVER_LEFT = frozenset(
+    ["ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError"]
+)
 _SECRET = re.compile(r"\b(?:sk|pk|key|rk)-[\w*-]{6,}|\bAIza[\w-]{10,}|Bearer\s+\S+", re.I)
 
 
@@ -60,7 +66,21 @@ def translated(error: Exception, *, model: str, key: str = "", seconds: float = 
         headers=headers or {},
         known=next((kind for kind, classes in named if isinstance(error, classes)), ""),
         seconds=seconds,
+        has_left=_may_have_left(error),
     )
+
+
+def _may_have_left(error: BaseException) -> bool:
+    """Whether a request may have been carried out whose answer is missing; in doubt it may have been."""
+    status, causes, cause = getattr(error, "status_code", None), [error], error.__cause__ or error.__context__
+    while cause is not None and len(causes) < 20:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if any(name in _NEVER_LEFT for one in causes for name in (base.__name__ for base in type(one).__mro__)):
+        return False
+    # An answer with a status of its own came from the endpoint; litellm makes one up where none came.
+    answered = any(getattr(getattr(one, "response", None), "status_code", 0) == status for one in causes[1:])
+    return not answered
 
 
 def failed_call(
@@ -73,13 +93,23 @@ def failed_call(
     headers: Mapping[str, Any] = MappingProxyType({}),
     known: str = "",
     seconds: float = 0.0,
+    has_left: bool = False,
 ) -> CallError:
     """The error for what an endpoint said: HTTP `status`, the provider's `code`, and `text`, in that order of trust.
 
     `known` is the kind where it is certain already (`timeout`, `connection`, …). The message never holds the key and
-    has 300 characters of the text.
+    has 300 characters of the text. `has_left`: the request may have been carried out although its answer was lost;
+    a time-out always leaves that open, the endpoint's own or a gateway's.
     """
-    text = _plain(text, key)
+    error = _named(_plain(text, key), model, status, code, headers, known, seconds)
+    is_lost = has_left and error.kind in ("connection", "server error")
+    error.outcome_unknown = is_lost or error.kind == "timeout" or status in _GATEWAY_TIMEOUTS
+    return error
+
+
+def _named(
+    text: str, model: str, status: int | None, code: str, headers: Mapping[str, Any], known: str, seconds: float
+) -> CallError:
     if known == "timeout":
         return _transient(known, "The model did not answer in time", text or f"{seconds:g} seconds", model, headers)
     if known == "prompt too long" or (_TOO_LONG.search(f"{code} {text}") and status in (400, 413, 422)):

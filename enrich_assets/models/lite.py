@@ -29,10 +29,10 @@ def litellm_offline() -> Any:
 
     litellm.suppress_debug_info = True
     litellm.drop_params = True
-    litellm.turn_off_message_logging = True
     litellm.disable_hf_tokenizer_download = True
     litellm.disable_token_counter = False
     for callbacks in ("callbacks", "input_callback", "success_callback", "failure_callback", "service_callback"):
+        # Nobody is told of a request. (turn_off_message_logging would copy each prompt to hide it from nobody.)
         setattr(litellm, callbacks, [])
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         # Its log lines quote prompts; what goes wrong reaches us as an exception.

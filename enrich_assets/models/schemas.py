@@ -47,6 +47,9 @@ _COMPATIBLE = frozenset(
     ]
 )
 
+_MOST_TEXTS = 256
+_TEXTS: dict[int, tuple[Mapping[str, Any], str]] = {}
+
 
 def allows_strict(schema: Mapping[str, Any]) -> bool:
     """Whether strict decoding accepts `schema`: closed objects, every property required, known keywords only."""
@@ -85,6 +88,17 @@ def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     name = "".join(c if c.isalnum() or c in "_-" else "_" for c in str(schema.get("title") or "answer"))[:64]
     inner = {"name": name, "schema": dict(schema), "strict": allows_strict(schema)}
     return {"type": "json_schema", "json_schema": inner}
+
+
+def format_text(schema: Mapping[str, Any]) -> str:
+    """`response_format` as JSON in ASCII, made once for each schema; a schema is not changed after its first use."""
+    # By its identity: the text alone takes longer to write than the rest of a request. Held, so that none takes its id.
+    known = _TEXTS.get(id(schema))
+    if known is None or known[0] is not schema:
+        if len(_TEXTS) >= _MOST_TEXTS:
+            _TEXTS.clear()
+        known = _TEXTS[id(schema)] = (schema, json.dumps(response_format(schema)))
+    return known[1]
 
 
 def with_schema_in_words(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> list[dict[str, str]]:

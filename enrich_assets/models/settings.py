@@ -35,6 +35,15 @@ class ModelEndpoint(Settings):
     """Own price of a million input tokens in USD; without it litellm's price list decides."""
     usd_per_million_output: float | None = Field(default=None, ge=0)
     """Own price of a million output tokens in USD."""
+    context_tokens: int | None = Field(default=None, ge=1)
+    """The model's context window in tokens: a prompt that is longer is refused before it is sent. Without it litellm's
+    price list decides, and for models that it does not know the endpoint."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    """Most requests that all processes together send to the endpoint in a minute."""
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Most tokens, in and out, that all processes together may use of the endpoint in a minute."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """Most requests that all processes together have on the wire to the endpoint."""
     path: Literal["auto", "litellm", "direct"] = "auto"
     """How requests travel: `direct` speaks the OpenAI protocol itself (one's own `base_url` and a model `openai/…`),
     at a tenth of litellm's CPU time; `auto` takes it where it applies."""
@@ -42,7 +51,12 @@ class ModelEndpoint(Settings):
     @property
     def is_direct(self) -> bool:
         """Whether requests go straight to the endpoint, without litellm."""
-        if self.base_url is None or not self.model.startswith("openai/") or self.path == "litellm":
+        return self.path != "litellm" and self.is_compatible
+
+    @property
+    def is_compatible(self) -> bool:
+        """Whether it is one's own endpoint and takes the plain OpenAI protocol, whichever way requests travel."""
+        if self.base_url is None or not self.model.startswith("openai/"):
             return False
         return self.path == "direct" or not _OTHER_PARAMETERS.search(self.model.removeprefix("openai/"))
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from enrich_assets.engine.clients import ModelReply
+from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
 from enrich_assets.models.direct import DirectModels
 from enrich_assets.models.llm import LiteLlm, endpoint_of, parameters_of
+from enrich_assets.models.places import limits_of
 from enrich_assets.models.settings import ModelEndpoint
+from enrich_assets.models.weights import weight_of
 
 
 class Models:
@@ -26,6 +28,14 @@ class Models:
     def parameters(self, model: str) -> Mapping[str, Any]:
         """What is sent besides messages and schema and can change the answer; no address, no key, no way."""
         return parameters_of(endpoint_of(model, self._endpoints))
+
+    def weigh(self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> Weight:
+        """The most that the request can take; raises FinalError when it is longer than the model's context window."""
+        return weight_of(endpoint_of(model, self._endpoints), messages, schema, model=model)
+
+    def limits(self, model: str) -> EndpointLimits:
+        """What the model's endpoint allows all processes together."""
+        return limits_of(endpoint_of(model, self._endpoints))
 
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
