@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,7 +20,10 @@ from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Clients, EndpointLimits, ModelReply, Weight
 from enrich_assets.engine.graph import Graph, RunInfo
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.requests import Request, Stored
 from enrich_assets.engine.runner import Input, Job, run_phase
+from enrich_assets.engine.sending import Sender
+from enrich_assets.engine.spending import Refusal, Reservation
 
 MOMENT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _ROW = re.compile(r'<row id="(\d+)">\n(.*?)\n</row>', re.DOTALL)
@@ -106,6 +110,47 @@ def envelope(phase: str = "source", **changes: Any) -> Envelope:
         "content_sha256": "x",
     }
     return Envelope(**{**values, **changes}).sealed()
+
+
+class MemoryAnswers:
+    """The part of the ledger that `Calls` needs, in memory: by default it gives back what was kept last."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Stored] = {}
+        self.rows: dict[str, str] = {}
+        self.reserved: list[Reservation] = []
+        self.settled: list[tuple[Reservation, dict[str, Any]]] = []
+
+    def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None:
+        return self.kept.get(request_hash)
+
+    async def keep_answer(self, request: Request, stored: Stored, *, row_id: str, **_: Any) -> None:
+        await asyncio.sleep(0)
+        self.kept[request.hash] = stored
+        self.rows[request.hash] = row_id
+
+    def reservation(self, **values: Any) -> Reservation:
+        return Reservation(1, len(self.reserved) + 1, moment=MOMENT, **values)
+
+    async def reserve(self, reservation: Reservation) -> Refusal | None:
+        self.reserved.append(reservation)
+        return None
+
+    def settle(self, reservation: Reservation, **outcome: Any) -> None:
+        self.settled.append((reservation, outcome))
+
+
+def calls_over(
+    answers: Any, *, run_id: str = "r", phase: str = "p", fresh_from: datetime = MOMENT, **sender: Any
+) -> Calls:
+    """Calls whose answers are kept there; further arguments are those of `Sender`."""
+    return Calls(
+        answers,
+        Sender(answers, run_id=run_id, phase=phase, **sender),
+        run_id=run_id,
+        phase=phase,
+        fresh_from=fresh_from,
+    )
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from enrich_assets.core.errors import FinalError, MalformedAnswer
 from enrich_assets.engine.calls import Calls
-from enrich_assets.engine.clients import ModelReply, ModelTransport, Prompt
+from enrich_assets.engine.clients import ModelReply, ModelTransport, Prompt, Weight
 from enrich_assets.engine.requests import Reply, Request
 
 A = TypeVar("A", bound=BaseModel)
@@ -76,8 +76,7 @@ class Asker:
             request = self.request(prompt(note), answer, model=model)
             self._calls.meter.models.add(model)
             try:
-                reply = await self._calls.make(request, partial(self._send, request), endpoint=model)
-                return decide(parsed(str(reply.content.get("text", "")), answer))
+                return await self._decided(request, answer, decide, model)
             except MalformedAnswer as error:
                 if attempt == self._attempts:
                     raise
@@ -86,6 +85,17 @@ class Asker:
                 note = error.what if attempt == 1 else f"{error.what} ({attempt} answers so far)"
                 self._calls.meter.retries += 1
         raise AssertionError("unreachable")
+
+    async def _decided(self, request: Request, answer: type[A], decide: Callable[[A], T], model: str) -> T:
+        send, weigh = partial(self._send, request), partial(self._weigh, request)
+        reply = await self._calls.make(request, send, endpoint=model, weigh=weigh)
+        try:
+            return decide(parsed(str(reply.content.get("text", "")), answer))
+        except MalformedAnswer:
+            if not self._calls.is_to_be_retried(reply):
+                raise
+        reply = await self._calls.make(request, send, endpoint=model, weigh=weigh, not_before=self._calls.retry_from)
+        return decide(parsed(str(reply.content.get("text", "")), answer))
 
     async def ask_batch(
         self,
@@ -114,7 +124,13 @@ class Asker:
 
         self._calls.meter.models.add(model)
         try:
-            await self._calls.make_many(requests, send, endpoint=model, row_ids=row_ids)
+            await self._calls.make_many(
+                requests,
+                send,
+                endpoint=model,
+                row_ids=row_ids,
+                weigh=lambda: self._transport.weigh(model, _messages(prompt), schema),
+            )
         except (MalformedAnswer, FinalError):
             return
 
@@ -122,6 +138,10 @@ class Asker:
         if model not in self._parameters:
             self._parameters[model] = dict(self._transport.parameters(model))
         return self._parameters[model]
+
+    def _weigh(self, request: Request) -> Weight:
+        content = request.content
+        return self._transport.weigh(content["model"], content["messages"], content["schema"])
 
     async def _send(self, request: Request) -> Reply:
         content = request.content

@@ -1,24 +1,14 @@
-"""The one door through which requests leave: asked of the ledger first, sent once, retried, recorded, priced."""
+"""The one door through which requests leave: asked of the ledger first, sent once, recorded, priced."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from enrich_assets.core.errors import (
-    AddressRefused,
-    CallError,
-    EndpointError,
-    FinalError,
-    MalformedAnswer,
-    TransientError,
-)
-from enrich_assets.engine.backoff import Backoff
-from enrich_assets.engine.gate import Gate
+from enrich_assets.core.errors import AddressRefused, FinalError, MalformedAnswer, TransientError
+from enrich_assets.engine.clients import Weight
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.requests import (
     NOTHING_ANSWERED,
@@ -30,76 +20,97 @@ from enrich_assets.engine.requests import (
     replayed,
     share_of,
 )
-
-T = TypeVar("T")
-
-_GIVEN_UP_IN_A_ROW = 10
-"""Requests to one endpoint that may be given up with no success between them; then the endpoint counts as down."""
-
-current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
+from enrich_assets.engine.sending import Sender, current_row
+from enrich_assets.engine.spending import Reservation
 
 
 class Calls:
-    """Makes the calls of one phase of one run, at most `slots` at a time on the wire to each endpoint."""
+    """Makes the calls of one phase of one run.
+
+    `fresh_from`: from when on pages and search results count, less their `max_age`. `again_from`: no answer of before
+    counts. `retry_from`: no failure of before does.
+    """
 
     def __init__(
         self,
         answers: AnswerStore,
+        sender: Sender,
         *,
         run_id: str,
         phase: str,
         fresh_from: datetime,
-        backoff: Backoff = Backoff(),
-        draw: Callable[[], float] = random.random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        slots: int = 16,
+        again_from: datetime | None = None,
+        retry_from: datetime | None = None,
     ) -> None:
         self.run_id = run_id
         self.phase = phase
         self.fresh_from = fresh_from
-        self.meter = Meter()
+        self.retry_from = retry_from
         self._answers = answers
-        self._backoff = backoff
-        self._draw = draw
-        self._sleep = sleep
+        self._sender = sender
+        self._again_from = again_from
+        self._renews = again_from is not None or retry_from is not None
+        self._begun = max(moment for moment in (fresh_from, again_from, retry_from) if moment is not None)
         self._flights: dict[str, tuple[asyncio.Task[list[Reply | None]], int]] = {}
-        self._pausing: set[asyncio.Task[Any]] = set()
-        self._closing = False
-        self._given_up: dict[str, int] = {}
-        self._closed_endpoints: dict[str, EndpointError] = {}
-        self._slots = slots
-        self._gates: dict[str, Gate] = {}
 
-    def known(self, request: Request) -> Stored | None:
+    @property
+    def meter(self) -> Meter:
+        """What was asked for so far."""
+        return self._sender.meter
+
+    def is_to_be_retried(self, reply: Reply) -> bool:
+        """Whether a reply of before, which turned out to be unusable, no longer counts."""
+        return (
+            reply.reused
+            and self.retry_from is not None
+            and reply.made_at is not None
+            and (reply.made_at < self.retry_from)
+        )
+
+    def known(self, request: Request, *, not_before: datetime | None = None) -> Stored | None:
         """The answer that the ledger already holds for the request, if it is fresh enough."""
-        not_before = None if request.max_age is None else self.fresh_from - request.max_age
-        stored = self._answers.find_answer(request.hash, not_before=not_before)
-        if stored is not None and stored.final_kind.startswith(NOTHING_ANSWERED) and stored.run_id == self.run_id:
+        moments = [self._again_from, not_before, None if request.max_age is None else self.fresh_from - request.max_age]
+        earliest = max((moment for moment in moments if moment is not None), default=None)
+        stored = self._answers.find_answer(request.hash, not_before=earliest)
+        if stored is None or stored.final is None:
+            return stored
+        if stored.final_kind.startswith(NOTHING_ANSWERED) and stored.run_id == self.run_id:
             return None  # a run that is like this one repeats that the site was down; this one looks again
+        if self.retry_from is not None and stored.reply.made_at is not None and stored.reply.made_at < self.retry_from:
+            return None
         return stored
 
-    async def make(self, request: Request, send: Callable[[], Awaitable[Reply]], *, endpoint: str = "") -> Reply:
+    async def make(
+        self,
+        request: Request,
+        send: Callable[[], Awaitable[Reply]],
+        *,
+        endpoint: str = "",
+        weigh: Callable[[], Weight] | None = None,
+        not_before: datetime | None = None,
+    ) -> Reply:
         """The reply to a request: from the ledger, from an equal request in flight, or sent now.
 
-        Raises TransientError when the attempts run out, MalformedAnswer and FinalError (both remembered),
-        EndpointError (which closes the endpoint for the rest of the phase).
+        `weigh` tells what the request can take at most. Raises TransientError when the attempts run out,
+        MalformedAnswer and FinalError (both remembered), EndpointError (which closes the endpoint for the rest of the
+        phase), BudgetReached.
         """
         while True:
-            stored = self.known(request)
+            stored = self.known(request, not_before=not_before)
             if stored is not None:
                 self.meter.answers_reused += 1
                 return replayed(stored)
             flight = self._flights.get(request.hash)
             if flight is None:
                 # Shielded: a caller that is cancelled takes the request from nobody else who waits for it.
-                task = self._fly([request], self._send_one(request, send, endpoint))
+                task = self._fly([request], self._send_one(request, send, endpoint, weigh))
                 (reply,) = await asyncio.shield(task)
             else:
                 task, position = flight
                 try:
                     reply = (await asyncio.shield(task))[position]
                 except (MalformedAnswer, FinalError):
-                    if self.known(request) is None:
+                    if self.known(request, not_before=not_before) is None:
                         continue  # it travelled with others, and their request failed: it is asked by itself
                     self.meter.answers_reused += 1
                     raise
@@ -115,6 +126,7 @@ class Calls:
         *,
         endpoint: str = "",
         row_ids: Sequence[str] = (),
+        weigh: Callable[[], Weight] | None = None,
     ) -> list[Reply | None]:
         """Several requests that travel in one: their replies in order, None for each that the answer leaves out.
 
@@ -122,20 +134,11 @@ class Calls:
         request and row, with its share of tokens and cost, so that it does not matter later in which company it was
         asked.
         """
-        return await asyncio.shield(self._fly(requests, self._send_many(requests, send, endpoint, row_ids)))
+        return await asyncio.shield(self._fly(requests, self._send_many(requests, send, endpoint, row_ids, weigh)))
 
     async def close(self, *, grace: float = 10.0) -> None:
         """Ends what is in flight: what is on the wire may land within `grace` seconds, for it is paid already."""
-        self._closing = True
-        for task in self._pausing:
-            task.cancel()
-        flying = {task for task, _ in self._flights.values()}
-        if flying:
-            _, late = await asyncio.wait(flying, timeout=grace)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+        await self._sender.close({task for task, _ in self._flights.values()}, grace=grace)
 
     def _fly(
         self, requests: Sequence[Request], sending: Coroutine[Any, Any, list[Reply | None]]
@@ -155,10 +158,14 @@ class Calls:
         return task
 
     async def _send_one(
-        self, request: Request, send: Callable[[], Awaitable[Reply]], endpoint: str
+        self,
+        request: Request,
+        send: Callable[[], Awaitable[Reply]],
+        endpoint: str,
+        weigh: Callable[[], Weight] | None,
     ) -> list[Reply | None]:
         try:
-            reply = await self._until_sent(request, send, endpoint)
+            reply, reservation = await self._sender.send(request, send, endpoint=endpoint, weigh=weigh)
         except AddressRefused:
             raise  # settings decide it, not the site: never remembered
         except (FinalError, MalformedAnswer) as error:
@@ -168,8 +175,9 @@ class Calls:
             if request.kind == "page":
                 await self._keep(request, remembered(error))
             raise
-        self._add(reply)
-        await self._keep(request, Stored(reply))
+        self._sender.add(reply)
+        await self._keep(request, Stored(reply), reservation=reservation)
+        self._sender.is_settled(reservation)
         return [reply]
 
     async def _send_many(
@@ -178,15 +186,19 @@ class Calls:
         send: Callable[[], Awaitable[tuple[Reply, Sequence[Mapping[str, Any] | None]]]],
         endpoint: str,
         row_ids: Sequence[str],
+        weigh: Callable[[], Weight] | None,
     ) -> list[Reply | None]:
-        whole, contents = await self._until_sent(requests[0], send, endpoint)
-        self._add(whole)
+        (whole, contents), reservation = await self._sender.send(requests[0], send, endpoint=endpoint, weigh=weigh)
+        self._sender.add(whole)
         answered = sum(content is not None for content in contents)
         replies: list[Reply | None] = []
         for content in contents:
             rank = sum(reply is not None for reply in replies)
             replies.append(None if content is None else share_of(whole, content, rank, answered))
         owners = row_ids or [current_row.get()] * len(requests)
+        if reservation is not None:
+            # Before the answers, in the writer's order: a group may hold some of them only, and this never last.
+            self._answers.settle(reservation, cost=whole.cost, tokens_in=whole.tokens_in, tokens_out=whole.tokens_out)
         await asyncio.gather(
             *(
                 self._keep(request, Stored(reply), owner)
@@ -194,83 +206,24 @@ class Calls:
                 if reply is not None
             )
         )
+        self._sender.is_settled(reservation)
         return replies
 
-    async def _until_sent(self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str) -> T:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                found = await self._send(request, send, endpoint)
-            except TransientError as error:
-                self._add(error)
-                if self._backoff.gives_up(attempt, error.retry_after):
-                    self._count_given_up(endpoint, error)
-                    raise
-                if self._closing:
-                    raise
-                self.meter.retries += 1
-                await self._pause(self._backoff.delay(attempt, error.retry_after, self._draw))
-            except EndpointError as error:
-                self._add(error)
-                self._closed_endpoints[endpoint] = error
-                raise
-            except CallError as error:
-                self._add(error)
-                self._given_up.pop(endpoint, None)
-                raise
-            else:
-                self._given_up.pop(endpoint, None)
-                return found
-
-    async def _send(self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str) -> T:
-        # A slot is held for as long as a request is on the wire, and neither while it is committed nor while it waits
-        # for its next attempt. Pages name no endpoint: their client spaces them host by host.
-        if not endpoint:
-            self._count(request)
-            return await send()
-        gate = self._gates.get(endpoint)
-        if gate is None:
-            gate = self._gates[endpoint] = Gate(self._slots)
-        async with gate:
-            if endpoint in self._closed_endpoints:
-                raise self._closed_endpoints[endpoint]
-            self._count(request)
-            return await send()
-
-    async def _pause(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._pausing.add(task)
-        try:
-            await self._sleep(seconds)
-        finally:
-            self._pausing.discard(task)
-
-    def _count_given_up(self, endpoint: str, error: TransientError) -> None:
-        # Pages name no endpoint: they come from many sites, and one that is down says nothing about the next.
-        if not endpoint:
-            return
-        self._given_up[endpoint] = self._given_up.get(endpoint, 0) + 1
-        if self._given_up[endpoint] >= _GIVEN_UP_IN_A_ROW and endpoint not in self._closed_endpoints:
-            down = EndpointError(
-                f"{self._given_up[endpoint]} requests in a row got no answer; the last: {error.what}",
-                where=endpoint,
-                fix="Wait until it is up again, or choose another.",
-            )
-            self._closed_endpoints[endpoint] = down
-            raise down from error
-
-    async def _keep(self, request: Request, stored: Stored, row_id: str | None = None) -> None:
-        owner = current_row.get() if row_id is None else row_id
-        await self._answers.keep_answer(request, stored, run_id=self.run_id, phase=self.phase, row_id=owner)
-
-    def _count(self, request: Request) -> None:
-        name = {"model": "model_calls", "page": "page_requests", "search": "search_requests"}[request.kind]
-        setattr(self.meter, name, getattr(self.meter, name) + 1)
-
-    def _add(self, spent: Reply | CallError) -> None:
-        meter = self.meter
-        meter.tokens_in += spent.tokens_in
-        meter.tokens_out += spent.tokens_out
-        meter.cost = None if meter.cost is None or spent.cost is None else meter.cost + spent.cost
+    async def _keep(
+        self,
+        request: Request,
+        stored: Stored,
+        row_id: str | None = None,
+        *,
+        reservation: Reservation | None = None,
+    ) -> None:
+        await self._answers.keep_answer(
+            request,
+            stored,
+            run_id=self.run_id,
+            phase=self.phase,
+            row_id=current_row.get() if row_id is None else row_id,
+            reservation=reservation,
+            supersedes=self._renews,
+            not_before=self._begun,
+        )

@@ -16,8 +16,10 @@ import sqlalchemy as sa
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
 from enrich_assets.engine.answers import answer_row, stored_answer
+from enrich_assets.engine.clients import EndpointLimits
 from enrich_assets.engine.connection import utc_now as utc_now
 from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire, refuse_if_taken
+from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.phase_records import PhaseRecords
 from enrich_assets.engine.phase_records import phase_view as phase_view
 from enrich_assets.engine.requests import Request, Stored
@@ -123,7 +125,11 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords):
         found = self._read(sa.select(table.c.again_from, table.c.retry_from).where(here))
         return Renewal(*(datetime.fromisoformat(text) if text else None for text in found[0])) if found else Renewal()
 
-    # Leases
+    # Leases and limits
+
+    def limits(self, limits: EndpointLimits, *, wanted: int) -> SharedLimits:
+        """What this process may send to an endpoint, agreed with all others; `wanted` requests at once at most."""
+        return SharedLimits(self._engine, limits, wanted=wanted)
 
     def lease_phase(self, run_id: str, phase: str, *, seconds: float = LEASE_SECONDS) -> Lease:
         """The lease of a phase of a run, under which the writer commits from now on; raises LeaseTaken."""

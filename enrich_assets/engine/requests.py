@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from enrich_assets.core.errors import CallError, FinalError, MalformedAnswer, TransientError
 from enrich_assets.core.fingerprint import fingerprint
+from enrich_assets.engine.spending import Caps, Refusal, Reservation
 
 _MALFORMED = "malformed/"
 NOTHING_ANSWERED = "transient/"
@@ -65,7 +66,26 @@ class AnswerStore(Protocol):
 
     def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None: ...
 
-    async def keep_answer(self, request: Request, stored: Stored, *, run_id: str, phase: str, row_id: str) -> None: ...
+    async def keep_answer(
+        self,
+        request: Request,
+        stored: Stored,
+        *,
+        run_id: str,
+        phase: str,
+        row_id: str,
+        reservation: Reservation | None,
+        supersedes: bool,
+        not_before: datetime | None,
+    ) -> None: ...
+
+    def reservation(
+        self, *, run_id: str, phase: str, row_id: str, kind: str, endpoint: str, most: float | None, caps: Caps
+    ) -> Reservation: ...
+
+    def reserve(self, reservation: Reservation) -> Awaitable[Refusal | None]: ...
+
+    def settle(self, reservation: Reservation, **outcome: Any) -> None: ...
 
 
 def replayed(stored: Stored) -> Reply:

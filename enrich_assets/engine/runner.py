@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from enrich_assets.core.envelope import Counts, Envelope, InputRef
 from enrich_assets.core.errors import (
+    BudgetReached,
     CallError,
     DeclarationError,
     EndpointError,
@@ -25,19 +29,20 @@ from enrich_assets.core.errors import (
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.backoff import Backoff
-from enrich_assets.engine.calls import Calls, current_row
+from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.checks import run_checks
 from enrich_assets.engine.clients import Clients, ModelTransport, Prompt
-from enrich_assets.engine.columns import table_of
 from enrich_assets.engine.graph import Graph, RunInfo
 from enrich_assets.engine.leases import LeaseLost
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.outcomes import Outcomes
-from enrich_assets.engine.phase import Phase, Row, Selection
+from enrich_assets.engine.phase import Drop, Phase, Row, Selection
 from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.engine.requests import Request
+from enrich_assets.engine.sending import Sender, current_row, row_deadline
 from enrich_assets.engine.settings import EngineSettings
+from enrich_assets.engine.spending import Caps
 from enrich_assets.engine.stopping import GRACE_SECONDS, Stop, signals_heard
 from enrich_assets.engine.window import gather_window
 
@@ -81,7 +86,7 @@ class Job:
     should_stop: Callable[[], str] = lambda: ""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    @property
+    @cached_property
     def shared(self) -> EngineSettings:
         """The engine's settings of this run."""
         return EngineSettings.model_validate(
@@ -102,23 +107,35 @@ async def _run(job: Job) -> PhaseResult:
     started, clock = job.now(), time.monotonic()
     phase, shared = job.phase, job.shared
     settings = job.graph.settings_of(phase, job.resolved)
-    backoff = Backoff(attempts=shared.attempts, first=shared.first_delay_seconds)
-    calls = Calls(
+    sender = Sender(
         job.ledger,
         run_id=job.run.run_id,
         phase=phase.name,
-        fresh_from=job.run.fresh_from,
-        backoff=backoff,
+        backoff=Backoff(attempts=shared.attempts, first=shared.first_delay_seconds),
+        caps=Caps(run=shared.budget.run_usd, phase=shared.budget.phase_usd),
         slots=shared.concurrency,
+        limits_of=lambda endpoint: job.ledger.limits(job.transport.limits(endpoint), wanted=shared.concurrency),
+    )
+    renewal = job.ledger.renewal(job.run.run_id, phase.name)
+    calls = Calls(
+        job.ledger,
+        sender,
+        run_id=job.run.run_id,
+        phase=phase.name,
+        fresh_from=job.run.fresh_from,
+        again_from=renewal.again_from,
+        retry_from=renewal.retry_from,
     )
     asker = Asker(calls, job.transport, attempts=shared.attempts)
-    outcomes = Outcomes(phase)
+    main = job.graph.main_input(phase)
+    outcomes = Outcomes(phase, job.graph.columns(phase), None if main is None else job.inputs[main.name].table)
     document: Mapping[str, Any] | None = None
     if phase.shape == "table":
         document = _run_table(job, settings, outcomes)
     else:
         rows = _input_rows(job)
         outcomes.rows_in = len(rows)
+        rows = _sample(rows, job, outcomes)
         stop = Stop()
         reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes, stop))
         try:
@@ -140,6 +157,9 @@ async def _run(job: Job) -> PhaseResult:
                     where=phase.name,
                     fix=f"Every answer so far is kept. Go on with: enrich resume {job.run.run_id}",
                 )
+        except BudgetReached as error:
+            error.what = f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}"
+            raise
         except EndpointError as error:
             raise PhaseFailed(
                 f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}",
@@ -149,10 +169,12 @@ async def _run(job: Job) -> PhaseResult:
         finally:
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
+        await job.ledger.written()
+        spent = job.ledger.spent(job.run.run_id, phase.name)
+        calls.meter.spent, calls.meter.unsettled = spent.total, spent.unsettled
     counts = outcomes.counts()
     _refuse_too_many_failures(job, counts, outcomes)
-    columns = job.graph.columns(phase)
-    table = None if phase.makes == "document" else table_of(_joined(job, outcomes), columns)
+    table = None if phase.makes == "document" else outcomes.table()
     result = PhaseResult(
         graph=job.graph.name,
         run_id=job.run.run_id,
@@ -220,6 +242,16 @@ class _LazyRows(Sequence[Row]):
             yield from batch.to_pylist()
 
 
+def _sample(rows: Sequence[Row], job: Job, outcomes: Outcomes) -> Sequence[Row]:
+    most = job.shared.sample
+    if most is None or not job.phase.asks_a_model or len(rows) <= most:
+        return rows
+    left_out = Drop("beyond_sample", most, "the run looks at a sample")
+    for index, row in enumerate(islice(rows, most, None), most):
+        outcomes.take(row, left_out, index)
+    return list(islice(rows, most))
+
+
 def _run_table(job: Job, settings: Any, outcomes: Outcomes) -> Mapping[str, Any] | None:
     phase = job.phase
     arguments: dict[str, Any] = {}
@@ -244,8 +276,8 @@ def _run_table(job: Job, settings: Any, outcomes: Outcomes) -> Mapping[str, Any]
     if phase.makes == "document":
         if not isinstance(found, Mapping):
             raise DeclarationError(f"must return a dict, not {type(found).__name__}", where=phase.name)
-        for row in rows if isinstance(rows, list) else ():
-            outcomes.keep(row, {})
+        for index, row in enumerate(rows if isinstance(rows, list) else ()):
+            outcomes.keep(row, {}, index)
         return found
     if not isinstance(found, Selection):
         raise DeclarationError(f"must return a Selection, not {type(found).__name__}", where=phase.name)
@@ -265,7 +297,7 @@ async def _run_rows(
 
     async def work(unit: tuple[int, Row]) -> None:
         index, row = unit
-        current_row.set(str(row["row_id"]))
+        _begin(str(row["row_id"]), job)
         seen = {name: row.get(name) for name in ("row_id", *phase.reads)} if phase.reads else row
         with _row_boundary(row, index, outcomes):
             outcomes.take(row, await phase.function(seen, clients, settings, **extra), index)
@@ -293,7 +325,7 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
     size = int(settings.batch) if phase.batched else 1
 
     async def ask_alone(index: int, row: Row) -> None:
-        current_row.set(str(row["row_id"]))
+        _begin(str(row["row_id"]), job)
 
         def prompt(note: str) -> Prompt:
             return template.render(row=_seen(phase, row), settings=settings, note=note)
@@ -306,7 +338,7 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
         requests = [request for _, _, request in unit if request is not None]
         if len(unit) > 1:
             row_ids = [str(row["row_id"]) for _, row, _ in unit]
-            current_row.set(row_ids[0])
+            _begin(row_ids[0], job)
             together = template.render_batch(rows=[_seen(phase, row) for _, row, _ in unit], settings=settings)
             try:
                 await asker.ask_batch(together, requests, answer, model=model, row_ids=row_ids)
@@ -321,34 +353,39 @@ async def _run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], o
             await ask_alone(index, row)
 
     def units() -> Iterator[list[tuple[int, Row, Request | None]]]:
-        twins: list[tuple[int, Row, Request | None]] = []
         waiting: list[tuple[int, Row, Request | None]] = []
-        asked: set[str] = set()
+        # A quarter of each hash: two that look alike by chance only lead to a row that is asked alone.
+        asked: set[int] = set()
+        twins = array("q")
         for index, row in enumerate(rows):
-            request = None
-            if size > 1:
-                prompt = template.render(row=_seen(phase, row), settings=settings)
-                request = asker.request(prompt, answer, model=model)
-                # One whose twin travels already gets its answer from there.
-                if request.hash not in asked and not asker.is_known(request):
-                    asked.add(request.hash)
-                    waiting.append((index, row, request))
-                    if len(waiting) == size:
-                        yield waiting
-                        waiting = []
-                    continue
-                if request.hash in asked:
-                    twins.append((index, row, request))
-                    continue
-            yield [(index, row, request)]
+            if size == 1:
+                yield [(index, row, None)]
+                continue
+            request = asker.request(template.render(row=_seen(phase, row), settings=settings), answer, model=model)
+            short = int(request.hash[:16], 16)
+            if short in asked:
+                twins.append(index)  # its twin travels already: it gets its answer from there
+            elif asker.is_known(request):
+                yield [(index, row, None)]
+            else:
+                asked.add(short)
+                waiting.append((index, row, request))
+                if len(waiting) == size:
+                    yield waiting
+                    waiting = []
         if waiting:
             yield waiting
-        for twin in twins:
-            yield [twin]
+        for index in twins:
+            yield [(index, rows[index], None)]
 
     # Twice as many rows as slots: while answers are committed, the next requests are made already.
     await gather_window(units(), work, concurrency=2 * job.shared.concurrency, stop=stop)
     _select(phase, settings, outcomes)
+
+
+def _begin(row_id: str, job: Job) -> None:
+    current_row.set(row_id)
+    row_deadline.set(asyncio.get_running_loop().time() + job.shared.row_seconds)
 
 
 def _seen(phase: Phase, row: Row) -> dict[str, Any]:
@@ -372,9 +409,8 @@ class _row_boundary:
     def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> bool:
         if error is None:
             return False
-        if isinstance(error, (EndpointError, StorageError, DeclarationError, LeaseLost)) or not isinstance(
-            error, Exception
-        ):
+        concerns_all = (EndpointError, StorageError, DeclarationError, LeaseLost, BudgetReached)
+        if isinstance(error, concerns_all) or not isinstance(error, Exception):
             return False
         if isinstance(error, CallError):
             self._outcomes.waiting += isinstance(error, TransientError)
@@ -395,10 +431,3 @@ def _refuse_too_many_failures(job: Job, counts: Counts, outcomes: Outcomes) -> N
             fix=f"Answers so far are kept. A cause outside: mend it, then enrich resume {job.run.run_id}. A cause in "
             f"settings, which never change: a new run, enrich run --like {job.run.run_id} --set key=value.",
         )
-
-
-def _joined(job: Job, outcomes: Outcomes) -> list[dict[str, Any]]:
-    phase = job.phase
-    if phase.creates:
-        return outcomes.created_rows()
-    return outcomes.kept_rows()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,41 +17,22 @@ from enrich_assets.core.errors import (
     TransientError,
 )
 from enrich_assets.engine.backoff import Backoff
-from enrich_assets.engine.calls import Calls, current_row
-from enrich_assets.engine.requests import Reply, Request, Stored
+from enrich_assets.engine.requests import Reply, Request
+from enrich_assets.engine.sending import current_row
 from enrich_assets.engine.window import gather_window
-from enrich_assets_tests.engine_kit import MOMENT
-
-
-class Answers:
-    """An answer store in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Stored] = {}
-        self.rows: dict[str, str] = {}
-
-    def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None:
-        return self.kept.get(request_hash)
-
-    async def keep_answer(self, request: Request, stored: Stored, *, run_id: str, phase: str, row_id: str) -> None:
-        await asyncio.sleep(0)
-        self.kept[request.hash] = stored
-        self.rows[request.hash] = row_id
+from enrich_assets_tests.engine_kit import MemoryAnswers, calls_over
 
 
 class Kit:
     """Calls with a store in memory, and a sender that fails as told before it answers."""
 
     def __init__(self, *errors: BaseException, seconds: float = 0, attempts: int = 4) -> None:
-        self.answers = Answers()
+        self.answers = MemoryAnswers()
         self.slept: list[float] = []
         self.sent = 0
         self._errors = list(errors)
         self._seconds = seconds
-        self.calls = Calls(
-            self.answers, run_id="r", phase="p", fresh_from=MOMENT, backoff=Backoff(attempts), draw=lambda: 1.0,
-            sleep=self._sleep,
-        )  # fmt: skip
+        self.calls = calls_over(self.answers, backoff=Backoff(attempts), draw=lambda: 1.0, sleep=self._sleep)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -119,9 +100,9 @@ def test_an_error_reaches_everybody_who_waits_and_is_never_left_unseen(kind: typ
 
 
 def test_transient_errors_are_retried_with_growing_waits_and_the_servers_wish_is_kept() -> None:
-    kit = Kit(TransientError("a"), TransientError("b"), TransientError("c", retry_after=45))
+    kit = Kit(TransientError("a"), TransientError("b"), TransientError("c", retry_after=0.2))
     asyncio.run(kit.make())  # type: ignore[arg-type]
-    assert kit.slept == [0.5, 1.0, 45.1] and kit.calls.meter.retries == 3 and kit.calls.meter.model_calls == 4
+    assert kit.slept == [0.5, 1.0, 0.30000000000000004] and kit.calls.meter.retries == 3 and kit.calls.meter.model_calls == 4
 
 
 def test_nobody_is_asked_earlier_than_he_wants_and_nobody_is_waited_for_for_ever() -> None:
@@ -245,7 +226,7 @@ def test_closing_lets_what_is_on_the_wire_land_and_gives_up_what_waits_for_its_n
     async def go() -> None:
         landing = Kit(seconds=0.03)
         pausing = Kit(TransientError("x"))
-        pausing.calls._sleep = lambda seconds: asyncio.sleep(60)
+        pausing.calls._sender._sleep = lambda seconds: asyncio.sleep(60)
         hanging = Kit(seconds=60)
         tasks = [asyncio.ensure_future(kit.make()) for kit in (landing, pausing, hanging)]
         await asyncio.sleep(0.01)

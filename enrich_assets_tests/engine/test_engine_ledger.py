@@ -23,7 +23,7 @@ from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.ledger import Ledger, ledger_url
 from enrich_assets.engine.requests import Reply, Request, Stored
-from enrich_assets_tests.engine_kit import MOMENT
+from enrich_assets_tests.engine_kit import MOMENT, calls_over
 
 
 def request(number: int = 0) -> Request:
@@ -347,7 +347,7 @@ def test_a_page_that_could_not_be_had_is_repeated_by_a_run_like_this_one_and_ask
     sent: list[str] = []
 
     def calls_of(ledger: Ledger, run_id: str) -> Calls:
-        return Calls(ledger, run_id=run_id, phase="scraped", fresh_from=MOMENT, backoff=Backoff(attempts=1))
+        return calls_over(ledger, run_id=run_id, phase="scraped", backoff=Backoff(attempts=1))
 
     async def ask(calls: Calls, error: TransientError | None) -> str:
         async def send() -> Reply:

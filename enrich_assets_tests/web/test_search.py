@@ -19,11 +19,12 @@ from enrich_assets.core.settings import Env
 from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Hit, Search
-from enrich_assets.engine.requests import Request, Stored
+from enrich_assets.engine.requests import Stored
 from enrich_assets.web.http import HttpClient
 from enrich_assets.web.search import EmbeddedIndex, IndexedPage, open_search, snippet
 from enrich_assets.web.search_services import SearXNG, Serper
 from enrich_assets.web.settings import HttpSettings, SearchSettings
+from enrich_assets_tests.engine_kit import MemoryAnswers, calls_over
 from enrich_assets_tests.shared_data import shared_data
 
 
@@ -92,19 +93,16 @@ def test_a_snippet_shows_where_the_words_stand() -> None:
     assert snippet("short", ["absent"]) == "short"
 
 
-class Answers:
+class Answers(MemoryAnswers):
     """The ledger's answers, in memory."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, Stored] = {}
+        super().__init__()
         self.not_before: list[datetime | None] = []
 
     def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None:
         self.not_before.append(not_before)
         return self.kept.get(request_hash)
-
-    async def keep_answer(self, request: Request, stored: Stored, *, run_id: str, phase: str, row_id: str) -> None:
-        self.kept[request.hash] = stored
 
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -123,9 +121,7 @@ def with_service(
     allow: bool = True,
 ) -> Any:
     async def run() -> Any:
-        calls = Calls(
-            answers or Answers(), run_id="r", phase="p", fresh_from=NOW, backoff=Backoff(attempts=2), sleep=_no_wait
-        )
+        calls = calls_over(answers or Answers(), fresh_from=NOW, backoff=Backoff(attempts=2), sleep=_no_wait)
         settings = SearchSettings(
             provider="serper" if kind is Serper else "searxng",
             base_url=server.url_for("").rstrip("/"),
@@ -241,7 +237,7 @@ def test_the_address_guard_holds_for_services_too(httpserver: HTTPServer, kind: 
 
 
 def test_the_settings_choose_and_what_is_missing_is_said() -> None:
-    client, calls = HttpClient(HttpSettings()), Calls(Answers(), run_id="r", phase="p", fresh_from=NOW)
+    client, calls = HttpClient(HttpSettings()), calls_over(Answers(), fresh_from=NOW)
 
     def choose(settings: SearchSettings) -> Search:
         return open_search(settings, http=client, calls=calls, documents=list)

@@ -21,20 +21,20 @@ from enrich_assets.core.errors import (
 )
 from enrich_assets.core.fingerprint import canonical_json, sha256
 from enrich_assets.engine.backoff import Backoff
-from enrich_assets.engine.calls import Calls
 from enrich_assets.web.http import HttpClient
 from enrich_assets.web.pages import PageStore, StoredPages
 from enrich_assets.web.settings import HttpSettings
+from enrich_assets_tests.engine_kit import MemoryAnswers, calls_over
 from enrich_assets_tests.web.web_server import serving
 
 START = datetime(2026, 11, 2, 9, 0, 0, tzinfo=UTC)
 
 
-class Answers:
+class Answers(MemoryAnswers):
     """An answer store in memory: the earliest answer that is fresh enough, as the ledger gives it."""
 
     def __init__(self):
-        self.kept = {}
+        super().__init__()
         self.now = START
 
     def find_answer(self, request_hash, *, not_before):
@@ -43,7 +43,7 @@ class Answers:
                 return replace(stored, reply=replace(stored.reply, reused=True))
         return None
 
-    async def keep_answer(self, request, stored, *, run_id, phase, row_id):
+    async def keep_answer(self, request, stored, **_):
         canonical_json(stored.reply.content)
         self.kept.setdefault(request.hash, []).append((self.now, stored))
 
@@ -68,7 +68,7 @@ async def reading(site, answers, root, *, fresh_from=START, **settings):
             HttpSettings(**settings), routes={"site.example": ("127.0.0.1", port)}, clock=lambda: answers.now
         ) as http,
     ):
-        calls = Calls(answers, run_id="r", phase="scraped", fresh_from=fresh_from, backoff=Backoff(1))
+        calls = calls_over(answers, phase="scraped", fresh_from=fresh_from, backoff=Backoff(1))
         yield StoredPages(http, PageStore(root), calls)
 
 

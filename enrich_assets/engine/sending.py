@@ -1,0 +1,291 @@
+"""Sending the requests of one phase: within the endpoint's limits and the budget, in time, and again where that helps.
+
+Belongs here: everything between the wish to send a request and its reply. Whether it has to be sent at all, and what
+is kept of it, belongs to `engine.calls`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from enrich_assets.core.errors import CallError, EndpointError, TransientError
+from enrich_assets.engine.backoff import Backoff
+from enrich_assets.engine.clients import Weight
+from enrich_assets.engine.gate import Gate
+from enrich_assets.engine.limits import SharedLimits
+from enrich_assets.engine.meter import Meter
+from enrich_assets.engine.requests import AnswerStore, Reply, Request
+from enrich_assets.engine.spending import Caps, Reservation
+
+T = TypeVar("T")
+
+_GIVEN_UP_IN_A_ROW = 10
+"""Requests to one endpoint that may be given up with no answer to any other since they were first sent; then it counts
+as down. What is given up while others are answered says nothing about the endpoint."""
+
+current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
+row_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("row_deadline", default=None)
+"""When the present row has to be done, by the loop's clock."""
+
+
+def no_limits(endpoint: str) -> SharedLimits | None:
+    """An endpoint that allows everything."""
+    return None
+
+
+class Sender:
+    """Sends for one phase of one run, at most `slots` requests at a time on the wire to each endpoint."""
+
+    def __init__(
+        self,
+        store: AnswerStore,
+        *,
+        run_id: str,
+        phase: str,
+        backoff: Backoff = Backoff(),
+        caps: Caps = Caps(),
+        slots: int = 16,
+        limits_of: Callable[[str], SharedLimits | None] = no_limits,
+        draw: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.meter = Meter()
+        self._store = store
+        self._run_id = run_id
+        self._phase = phase
+        self._backoff = backoff
+        self._caps = caps
+        self._slots = slots
+        self._limits_of = limits_of
+        self._draw = draw
+        self._sleep = sleep
+        self._gates: dict[str, Gate] = {}
+        self._limits: list[SharedLimits] = []
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._closing = False
+        self._answers: dict[str, int] = {}
+        self._given_up: dict[str, int] = {}
+        self._closed_endpoints: dict[str, EndpointError] = {}
+        self._reserved = 0
+        self._waiting_for_room: deque[asyncio.Future[None]] = deque()
+
+    async def send(
+        self, request: Request, send: Callable[[], Awaitable[T]], *, endpoint: str, weigh: Callable[[], Weight] | None
+    ) -> tuple[T, Reservation | None]:
+        """What `send` brings, after retries, with the reservation that its settlement has to name.
+
+        `weigh` tells what the request can take at most; without it, its price is unknown. Raises TransientError when
+        the attempts or the row's time run out, other CallErrors as they come, BudgetReached, StorageError. What an
+        error cost is settled already.
+        """
+        attempt = 0
+        answers_before = self._answers.get(endpoint, 0)
+        while True:
+            attempt += 1
+            try:
+                found = await self._once(request, send, endpoint, weigh)
+            except TransientError as error:
+                self._add(error)
+                if self._backoff.gives_up(attempt, error.retry_after):
+                    if self._answers.get(endpoint, 0) == answers_before:
+                        self._count_given_up(endpoint, error)
+                    raise
+                if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
+                    await self._gates[endpoint].hold(error.retry_after)
+                delay = self._backoff.delay(attempt, error.retry_after, self._draw)
+                if self._closing or _ends_before(delay):
+                    raise
+                self.meter.retries += 1
+                await self._pause(delay)
+            except EndpointError as error:
+                self._add(error)
+                self._closed_endpoints[endpoint] = error
+                raise
+            except CallError as error:
+                self._add(error)
+                self._note_answer(endpoint)
+                raise
+            else:
+                self._note_answer(endpoint)
+                return found
+
+    def add(self, reply: Reply) -> None:
+        """Counts what a reply took."""
+        self._add(reply)
+
+    def is_settled(self, reservation: Reservation | None) -> None:
+        """Notes that a reservation that `send` gave back is settled: there may be room for another one."""
+        if reservation is not None:
+            self._make_room()
+
+    async def close(self, flying: set[asyncio.Task[Any]], *, grace: float) -> None:
+        """Ends what has not left yet, waits `grace` seconds for what has, cancels the rest, and gives back what this
+        process may have at endpoints that it shares with others."""
+        self._closing = True
+        for task in self._waiting:
+            task.cancel()
+        if flying:
+            _, late = await asyncio.wait(flying, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        await asyncio.gather(*(limits.close() for limits in self._limits))
+
+    async def _once(
+        self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str, weigh: Callable[[], Weight] | None
+    ) -> tuple[T, Reservation | None]:
+        # A slot is held for as long as a request is on the wire, and neither while it is committed nor while it waits
+        # for its next attempt. Pages name no endpoint: they cost nothing, and their client spaces them host by host.
+        if not endpoint:
+            _refuse_late()
+            self._count(request)
+            return await _in_time(send), None
+        weight = Weight(0, None) if weigh is None else weigh()
+        gate = self._gate(request, endpoint)
+        has_left = False
+        with self._waiting_task() as task:
+            async with gate.admitted():
+                self._refuse_closed(endpoint)
+                reservation = await self._reserve(request, endpoint, weight.usd)
+                try:
+                    async with gate.wire(weight.tokens):
+                        self._refuse_closed(endpoint)
+                        _refuse_late()
+                        self._count(request)
+                        self._waiting.discard(task)
+                        has_left = True
+                        return await _in_time(send), reservation
+                except CallError as error:
+                    unknown = has_left and error.outcome_unknown
+                    told = f"{error.kind}: {error.what}"
+                    self._give_back(reservation, error.cost, error.tokens_in, error.tokens_out, told, unknown)
+                    raise
+                except BaseException as error:
+                    self._give_back(reservation, 0.0, 0, 0, type(error).__name__, has_left)
+                    raise
+
+    async def _reserve(self, request: Request, endpoint: str, most: float | None) -> Reservation:
+        while True:
+            reservation = self._store.reservation(
+                run_id=self._run_id, phase=self._phase, row_id=current_row.get(), kind=request.kind,
+                endpoint=endpoint, most=most, caps=self._caps,
+            )  # fmt: skip
+            self._reserved += 1
+            try:
+                refusal = await self._store.reserve(reservation)
+            except BaseException:
+                self._give_back(reservation, 0.0, 0, 0, "not sent", False)
+                raise
+            if refusal is None:
+                return reservation
+            self._make_room()
+            if not self._reserved:
+                raise refusal.error(self._run_id, self._phase)
+            # What is in flight will cost less than it could have.
+            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting_for_room.append(room)
+            await room
+
+    def _give_back(
+        self, reservation: Reservation, cost: float | None, tokens_in: int, tokens_out: int, error: str, unknown: bool
+    ) -> None:
+        self.meter.unsettled += unknown
+        self._store.settle(
+            reservation, cost=cost, tokens_in=tokens_in, tokens_out=tokens_out, error=error, is_known=not unknown
+        )
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self._reserved -= 1
+        # One waits for each that is settled; when none is left to wait for, all of them learn that there is no room.
+        for _ in range(len(self._waiting_for_room) if not self._reserved else 1):
+            if self._waiting_for_room:
+                room = self._waiting_for_room.popleft()
+                if not room.done():
+                    room.set_result(None)
+
+    def _gate(self, request: Request, endpoint: str) -> Gate:
+        gate = self._gates.get(endpoint)
+        if gate is None:
+            limits = self._limits_of(endpoint) if request.kind == "model" else None
+            if limits is not None:
+                self._limits.append(limits)
+            gate = self._gates[endpoint] = Gate(self._slots, shared=limits)
+        return gate
+
+    def _refuse_closed(self, endpoint: str) -> None:
+        if endpoint in self._closed_endpoints:
+            raise self._closed_endpoints[endpoint]
+
+    async def _pause(self, seconds: float) -> None:
+        with self._waiting_task():
+            await self._sleep(seconds)
+
+    @contextmanager
+    def _waiting_task(self) -> Iterator[asyncio.Task[Any]]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            yield task
+        finally:
+            self._waiting.discard(task)
+
+    def _note_answer(self, endpoint: str) -> None:
+        self._answers[endpoint] = self._answers.get(endpoint, 0) + 1
+        self._given_up.pop(endpoint, None)
+
+    def _count_given_up(self, endpoint: str, error: TransientError) -> None:
+        # Pages name no endpoint: they come from many sites, and one that is down says nothing about the next.
+        if not endpoint:
+            return
+        self._given_up[endpoint] = self._given_up.get(endpoint, 0) + 1
+        if self._given_up[endpoint] >= _GIVEN_UP_IN_A_ROW and endpoint not in self._closed_endpoints:
+            down = EndpointError(
+                f"{self._given_up[endpoint]} requests in a row got no answer; the last: {error.what}",
+                where=endpoint,
+                fix="Wait until it is up again, or choose another.",
+            )
+            self._closed_endpoints[endpoint] = down
+            raise down from error
+
+    def _count(self, request: Request) -> None:
+        name = {"model": "model_calls", "page": "page_requests", "search": "search_requests"}[request.kind]
+        setattr(self.meter, name, getattr(self.meter, name) + 1)
+
+    def _add(self, spent: Reply | CallError) -> None:
+        meter = self.meter
+        meter.tokens_in += spent.tokens_in
+        meter.tokens_out += spent.tokens_out
+        meter.cost = None if meter.cost is None or spent.cost is None else meter.cost + spent.cost
+
+
+async def _in_time(send: Callable[[], Awaitable[T]]) -> T:
+    deadline = row_deadline.get()
+    if deadline is None:
+        return await send()
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await send()
+    except TimeoutError:
+        late = TransientError("The row's time ran out while its request was on the wire.", kind="deadline")
+        late.outcome_unknown = True
+        raise late from None
+
+
+def _refuse_late() -> None:
+    if _ends_before(0.0):
+        raise TransientError("The row's time ran out before its request left.", kind="deadline")
+
+
+def _ends_before(seconds: float) -> bool:
+    """Whether the present row's time runs out within so many seconds."""
+    deadline = row_deadline.get()
+    return deadline is not None and asyncio.get_running_loop().time() + seconds > deadline
