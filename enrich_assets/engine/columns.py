@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from numbers import Integral
@@ -76,30 +76,33 @@ def arrow_schema(columns: Mapping[str, Column]) -> pa.Schema:
 def table_of(rows: list[dict[str, Any]], columns: Mapping[str, Column]) -> pa.Table:
     """Rows as a table with exactly the declared columns; raises DeclarationError naming row, column and value."""
     schema = arrow_schema(columns)
-    arrays = []
-    for field in schema:
-        values = [_plain(row.get(field.name)) for row in rows]
-        for row, value in zip(rows, values, strict=True):
-            if not _fits(value, field.type):
-                raise _wrong(field, row, value)
-        try:
-            arrays.append(pa.array(values, type=field.type))
-        except _NOT_ARROW:
-            for row, value in zip(rows, values, strict=True):
-                try:
-                    pa.array([value], type=field.type)
-                except _NOT_ARROW as error:
-                    raise _wrong(field, row, value) from error
-            raise
+    row_ids = [row.get("row_id") for row in rows]
+    arrays = [array_of([plain_value(row.get(field.name)) for row in rows], field, row_ids) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def array_of(values: Sequence[Any], field: pa.Field, row_ids: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
+    """Plain values as a column; raises DeclarationError naming row, column and value of one that does not fit."""
+    for row_id, value in zip(row_ids, values, strict=True):
+        if not _fits(value, field.type):
+            raise _wrong(field, row_id, value)
+    try:
+        return pa.array(values, type=field.type)
+    except _NOT_ARROW:
+        for row_id, value in zip(row_ids, values, strict=True):
+            try:
+                pa.array([value], type=field.type)
+            except _NOT_ARROW as error:
+                raise _wrong(field, row_id, value) from error
+        raise
 
 
 _NOT_ARROW = (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError, OverflowError)
 
 
-def _wrong(field: pa.Field, row: Mapping[str, Any], value: Any) -> DeclarationError:
+def _wrong(field: pa.Field, row_id: Any, value: Any) -> DeclarationError:
     return DeclarationError(
-        f"column {field.name!r} is {field.type}, but row {row.get('row_id')!r} has {value!r:.80}",
+        f"column {field.name!r} is {field.type}, but row {row_id!r} has {value!r:.80}",
         fix="Return a value of the declared type.",
     )
 
@@ -119,16 +122,19 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
     return True
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+def plain_value(value: Any) -> Any:
+    """A value as a table can hold it: models as dicts, no text that UTF-8 or a spreadsheet cannot, no not-a-number."""
     if isinstance(value, str):
+        if value.isascii() and "\x00" not in value:
+            return value
         # Lone surrogates cannot be stored as UTF-8; NUL bytes break spreadsheets and Postgres.
         return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+    if isinstance(value, BaseModel):
+        return {name: plain_value(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, (list, tuple)):
+        return [plain_value(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain_value(item) for key, item in value.items()}
     if isinstance(value, float) and value != value:
         return None
     return value
