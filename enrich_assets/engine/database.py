@@ -77,9 +77,9 @@ def _find(connection: sa.Connection, where: str) -> _Found | None:
         return _read(connection, where)
     except (sa.exc.OperationalError, sa.exc.ProgrammingError):
         connection.rollback()
-        if sa.inspect(connection).has_table(tables.schema_info.name):
-            raise
-        return None
+        if not sa.inspect(connection).has_table(tables.schema_info.name):
+            return None
+        return _read(connection, where)  # another process made it in between; or what is wrong is said again
 
 
 def _read(connection: sa.Connection, where: str) -> _Found | None:

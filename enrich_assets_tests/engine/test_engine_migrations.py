@@ -367,6 +367,23 @@ def test_processes_that_open_a_new_ledger_at_once_make_one_and_need_no_alembic(u
     assert everything(url)[0] == fresh_schema(url, tmp_path)
 
 
+def test_a_ledger_that_another_makes_between_two_looks_is_opened(url: str) -> None:
+    made: list[str] = []
+
+    def make(context: sa.engine.ExceptionContext) -> None:
+        if not made:
+            made.append(str(context.original_exception))
+            open_database(url).dispose()
+
+    sa.event.listen(sa.Engine, "handle_error", make)
+    try:
+        open_database(url).dispose()
+    finally:
+        sa.event.remove(sa.Engine, "handle_error", make)
+    assert len(made) == 1 and "enrich_schema" in made[0]
+    assert versions(url) == PRESENT
+
+
 def test_processes_that_open_an_older_ledger_at_once_upgrade_it_once(url: str, tmp_path: Path) -> None:
     build(url, VERSION_1)
     opened = opening(url, processes=3)
