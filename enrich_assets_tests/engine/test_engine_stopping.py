@@ -12,49 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from enrich_assets.core.errors import Stopped
-from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.clients import ModelReply
-from enrich_assets.engine.columns import Column
-from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
-from enrich_assets.engine.phase import Row, Selection, ask, table
-from enrich_assets.engine.settings import EngineSettings
+from enrich_assets_tests.engine.small_graph import GRAPH, Verdict
 from enrich_assets_tests.engine_kit import CountingModel, rows_table, run
 
-
-class Settings(SettingsBase):
-    model: str = "m"
-    scale: str = "0 to 9"
-
-
-class Verdict(BaseModel):
-    points: int
-    why: str
-
-
-@table(settings=SettingsBase, adds={"title": Column(str, "title"), "text": Column(str, "text")})
-def source(settings: Any) -> Selection:
-    """Rows."""
-    return Selection(kept=[])
-
-
-@ask(
-    reads=["title", "text"],
-    prompt="judged.md",
-    answer=Verdict,
-    without_model=lambda row, settings: Verdict(points=1, why="none"),
-    settings=Settings,
-    adds={"points": Column(int, "points")},
-)
-def judged(row: Row, verdict: Verdict, settings: Settings) -> dict[str, object]:
-    """Rows with points."""
-    return {"points": verdict.points}
-
-
-GRAPH = Graph("small", [source, judged], shared=EngineSettings)
 ROWS = 400
 
 
@@ -156,17 +120,18 @@ def test_a_signal_stops_the_phase_and_the_former_handler_is_back(ledger: Ledger,
 def test_the_embedded_model_stops_too(ledger: Ledger) -> None:
     began = time.monotonic()
     rows = rows_table(*("a text" for _ in range(20_000)))
-    slow = Graph("small", [source, judged], shared=EngineSettings)
+    phase = GRAPH.phase("judged")
+    former = phase.without_model
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
 
-    def think(row: Row, settings: Any) -> Verdict:
+    def think(row: Any, settings: Any) -> Verdict:
         time.sleep(0.001)
         return Verdict(points=1, why="slow")
 
-    object.__setattr__(slow.phase("judged"), "without_model", think)
+    object.__setattr__(phase, "without_model", think)
     try:
         with pytest.raises(Stopped, match="SIGTERM"):
-            run(slow, "judged", rows, ledger, settings={"judged": {"model": "extractive"}})
+            run(GRAPH, "judged", rows, ledger, settings={"judged": {"model": "extractive"}})
     finally:
-        object.__setattr__(slow.phase("judged"), "without_model", judged.phase.without_model)
+        object.__setattr__(phase, "without_model", former)
     assert time.monotonic() - began < 5
