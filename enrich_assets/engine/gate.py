@@ -10,7 +10,7 @@ import time
 from collections import deque
 from types import TracebackType
 
-from enrich_assets.core.errors import EnrichError, FinalError, MalformedAnswer, TransientError
+from enrich_assets.core.errors import FinalError, MalformedAnswer, TransientError
 from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.pacing import LONGEST_REST
 
@@ -69,7 +69,7 @@ class Gate:
         now = time.monotonic()
         self._has_refused = True
         if now >= self._wave_ends:
-            self._bearable = max(1, int(self.limit * _NARROWED_TO))
+            self._bearable = max(1, int((self.limit or self._bearable) * _NARROWED_TO))
             self._successes = 0
             self._wave_ends = now + self._round_trip
             self._wire.resize(self.limit)
@@ -212,7 +212,7 @@ class _Places:
         self.room = room
         self._hand_on()
 
-    def fail(self, error: EnrichError) -> None:
+    def fail(self, error: Exception) -> None:
         """Lets nobody wait any longer."""
         while self._waiting:
             place = self._waiting.popleft()

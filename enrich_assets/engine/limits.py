@@ -19,12 +19,11 @@ import sqlalchemy as sa
 
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
+from enrich_assets.engine.charges import TokenCharges
 from enrich_assets.engine.clients import EndpointLimits
 from enrich_assets.engine.leases import this_process
 from enrich_assets.engine.pacing import Ask, Pacing, Told
 
-FIRST_SHARE = 0.5
-"""The part of a request's most tokens that it is charged until the first answers tell what it really takes."""
 _LATE = 0.1
 """Seconds by which a send time may be used late; then another one is taken."""
 _LATE_AT_LAST = 1.0
@@ -72,7 +71,7 @@ class SharedLimits:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="limits")
         self._inside: Callable[[], int] = lambda: 0
         self._tell: Callable[[int, float], None] = lambda granted, rests_until: None
-        self._fail: Callable[[StorageError], None] = lambda error: None
+        self._fail: Callable[[Exception], None] = lambda error: None
         self._agent: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._word: asyncio.Future[None] | None = None
@@ -84,11 +83,7 @@ class SharedLimits:
         self._places_until = 0.0
         self._rests_until = 0.0
         self._rest_written = 0.0
-        # Tokens that answers really took, and the most they could have, both fading.
-        self._took = 0.0
-        self._could_take = 0.0
-        self._charged: dict[int, list[float]] = {}
-        self._correction = 0.0
+        self._charges = TokenCharges()
         self._grant = 0 if self._shares_places else wanted
 
     def attach(
@@ -96,7 +91,7 @@ class SharedLimits:
         *,
         inside: Callable[[], int],
         told: Callable[[int, float], None],
-        failed: Callable[[StorageError], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         """Names who is told how many may be on the wire and until when the endpoint rests, and counts who is there."""
         self._inside, self._tell, self._fail = inside, told, failed
@@ -120,35 +115,26 @@ class SharedLimits:
             return False
         while self._has_rates:
             tries += 1
-            charge = tokens * self._share() if self._counts_tokens else 0.0
+            charge = self._charges.of(tokens) if self._counts_tokens else 0.0
             start, earliest = await self._slot(_Waiter(charge), first=tries > 1)
             now = time.monotonic()
             if start > now >= self._rests_until:
                 await asyncio.sleep(start - now)
                 now = time.monotonic()
             if self._rests_until > now:
-                self._correction -= charge
+                self._charges.correction -= charge
                 return False
             if now <= earliest + (_LATE if tries <= 3 else _LATE_AT_LAST):
                 if self._counts_tokens:
-                    self._charged.setdefault(tokens, []).append(charge)
+                    self._charges.keep(tokens, charge)
                 return True
-            self._correction -= charge
+            self._charges.correction -= charge
         return self._rests_until <= time.monotonic()
 
     def used(self, tokens_bound: int, tokens_actual: int) -> None:
         """Notes what a request really took that could have taken `tokens_bound`; later ones are charged by that."""
-        if not self._counts_tokens:
-            return
-        if not self._could_take:
-            self._took, self._could_take = FIRST_SHARE * tokens_bound, float(tokens_bound)
-        self._took = 0.98 * self._took + tokens_actual
-        self._could_take = 0.98 * self._could_take + tokens_bound
-        charges = self._charged.get(tokens_bound)
-        if charges:
-            self._correction += tokens_actual - charges.pop()
-            if not charges:
-                del self._charged[tokens_bound]
+        if self._counts_tokens:
+            self._charges.used(tokens_bound, tokens_actual)
 
     async def hold(self, seconds: float) -> None:
         """Lets no process send for so long; comes back when that is written. Raises StorageError."""
@@ -167,12 +153,9 @@ class SharedLimits:
             self._agent = None
             loop = asyncio.get_running_loop()
             with suppress(sa.exc.SQLAlchemyError):
-                await loop.run_in_executor(self._thread, self._pacing.leave, self._correction)
+                await loop.run_in_executor(self._thread, self._pacing.leave, self._charges.correction)
         self.is_known = False
         self._thread.shutdown(wait=False)
-
-    def _share(self) -> float:
-        return self._took / self._could_take if self._could_take else FIRST_SHARE
 
     async def _slot(self, waiter: _Waiter, *, first: bool) -> tuple[float, float]:
         if first:
@@ -201,8 +184,8 @@ class SharedLimits:
             while True:
                 await self._agree()
                 await self._rest()
-        except StorageError as error:
-            # Whoever comes next begins anew.
+        except Exception as error:
+            # The boundary of this task: whoever waits for it has to learn that it ended. Who comes next begins anew.
             self.is_known = False
             self._beat_due = 0.0
             self._fail(error)
@@ -246,7 +229,9 @@ class SharedLimits:
         charges = tuple(waiter.charge for waiter in itertools.islice(self._waiting, 1000)) if takes else ()
         rest = self._rests_until if self._rests_until > max(self._rest_written, began) else None
         is_beat = began >= self._beat_due
-        correction, self._correction = (self._correction, 0.0) if charges else (0.0, self._correction)
+        correction = 0.0
+        if charges:
+            correction, self._charges.correction = self._charges.correction, 0.0
         held = max(self._places, self._inside())
         told = await self._ask(Ask(charges, correction, rest, held, is_beat, self._lead))
         self._lead = max(min(1.0, time.monotonic() - told.earliest), 0.9 * self._lead)
@@ -279,10 +264,10 @@ class SharedLimits:
                 self._waiting.popleft()
             if self._waiting:
                 waiter = self._waiting.popleft()
-                self._correction += waiter.charge - charge
+                self._charges.correction += waiter.charge - charge
                 waiter.slot.set_result((told.latest + ahead, told.earliest + ahead))
             else:
-                self._correction -= charge
+                self._charges.correction -= charge
 
     async def _ask(self, ask: Ask) -> Told:
         loop = asyncio.get_running_loop()

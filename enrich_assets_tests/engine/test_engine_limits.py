@@ -187,12 +187,12 @@ def test_charges_follow_what_answers_really_take(engine: sa.Engine) -> None:
     async def go() -> tuple[list[float], float]:
         shared = SharedLimits(engine, EndpointLimits("e", tokens_per_minute=6_000_000), wanted=4)
         gate = Gate(4, shared=shared)
-        shares = [shared._share()]
+        shares = [shared._charges.share]
         for _ in range(60):
             await passes(gate, 1000)
             shared.used(1000, 100)
-            shares.append(shared._share())
-        charged = sum(map(sum, shared._charged.values()))
+            shares.append(shared._charges.share)
+        charged = sum(map(sum, shared._charges._charged.values()))
         await shared.close()
         return shares, charged
 
