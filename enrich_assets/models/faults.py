@@ -72,15 +72,15 @@ def translated(error: Exception, *, model: str, key: str = "", seconds: float = 
 
 def _may_have_left(error: BaseException) -> bool:
     """Whether a request may have been carried out whose answer is missing; in doubt it may have been."""
-    status, causes, cause = getattr(error, "status_code", None), [error], error.__cause__ or error.__context__
+    causes, cause = [error], error.__cause__ or error.__context__
     while cause is not None and len(causes) < 20:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
     if any(name in _NEVER_LEFT for one in causes for name in (base.__name__ for base in type(one).__mro__)):
         return False
-    # An answer with a status of its own came from the endpoint; litellm makes one up where none came.
-    answered = any(getattr(getattr(one, "response", None), "status_code", 0) == status for one in causes[1:])
-    return not answered
+    # litellm makes up a status, and a response without headers, where none came.
+    responses = [response for one in causes if (response := getattr(one, "response", None)) is not None]
+    return not any(getattr(response, "headers", None) and response.status_code >= 300 for response in responses)
 
 
 def failed_call(

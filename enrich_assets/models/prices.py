@@ -110,7 +110,8 @@ def _highest_rates(model: str) -> tuple[tuple[int, float, float], ...]:
 def _token_prices(entry: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for tier in (entry, *(entry.get("tiered_pricing") or ())):
         for name, value in tier.items():
-            if name.startswith(_TOKEN_PRICES) and isinstance(value, (int, float)):
+            # What is kept for an hour has to be asked for, and is not.
+            if name.startswith(_TOKEN_PRICES) and "above_1hr" not in name and isinstance(value, (int, float)):
                 yield name, float(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -160,6 +161,50 @@ def test_each_failure_has_one_name_on_both_paths_and_is_tried_once(
 
 
 @paths
+@pytest.mark.parametrize(
+    ("fault", "unknown"),
+    [
+        ("hang", True),
+        ("reset", True),
+        ("429", False),
+        ("500", False),
+        ("503", False),
+        ("invalid_key", False),
+        ("quota", False),
+        ("too_long", False),
+        ("refusal", False),
+        ("empty", False),
+        ("cut", False),
+    ],
+)
+def test_whether_a_failed_request_was_carried_out_is_open_only_where_no_answer_came(
+    server: ModelServer, path: str, fault: Fault, unknown: bool
+) -> None:
+    server.plan(fault)
+    raised = failure(models(server.base_url, path, timeout_seconds=0.5 if fault == "hang" else 20.0))
+    assert raised.outcome_unknown is unknown
+
+
+@paths
+def test_a_request_that_never_left_was_not_carried_out(path: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    raised = failure(models(f"http://127.0.0.1:{port}/v1", path))
+    assert (raised.kind, raised.outcome_unknown) == ("connection", False)
+
+
+@paths
+@pytest.mark.parametrize(("status", "unknown"), [(504, True), (408, True), (502, False)])
+def test_a_gateway_that_gave_up_waiting_leaves_it_open(path: str, status: int, unknown: bool) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, text="no answer in time")
+
+    raised = failure_from(answer, path)
+    assert (type(raised), raised.outcome_unknown) == (TransientError, unknown)
+
+
+@paths
 @pytest.mark.parametrize("fault", ["half_json", "wrong_schema", "huge"])
 def test_unusable_text_is_handed_over_for_the_engine_to_judge(server: ModelServer, path: str, fault: Fault) -> None:
     server.plan(fault, times=1)
@@ -209,7 +254,9 @@ def test_half_a_body_is_worth_asking_again(path: str, announced: bool) -> None:
         request.transport.close()
         return response
 
-    assert isinstance(failure_from(answer, path), TransientError)
+    raised = failure_from(answer, path)
+    assert isinstance(raised, TransientError)
+    assert raised.outcome_unknown, "it was carried out, and what it costs was lost with the answer"
 
 
 def test_an_error_that_comes_with_the_status_of_success_is_one() -> None:
@@ -217,7 +264,7 @@ def test_an_error_that_comes_with_the_status_of_success_is_one() -> None:
         return web.json_response({"error": {"code": 429, "message": "slow down"}})
 
     raised = failure_from(answer)
-    assert (type(raised), raised.kind) == (TransientError, "rate limit")
+    assert (type(raised), raised.kind, raised.outcome_unknown) == (TransientError, "rate limit", False)
 
 
 def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(server: ModelServer) -> None:
@@ -273,6 +320,7 @@ def test_an_answer_of_any_size_is_read_to_ten_megabytes_only() -> None:
     finally:
         tracemalloc.stop()
     assert (type(raised), raised.kind, raised.cost) == (MalformedAnswer, "oversized answer", None)
+    assert raised.outcome_unknown
     assert sent < 3 * ANSWER_LIMIT
     assert peak < 2.5 * ANSWER_LIMIT
 
@@ -356,6 +404,14 @@ def test_listed_prices_count_without_litellm_and_equal_its_own(server: ModelServ
     assert ask(models(server.base_url)).cost is None
     assert ask(models(server.base_url, usd_per_million_input=2.0)).cost is None
     assert ask(models(server.base_url, usd_per_million_input=0.0, usd_per_million_output=0.0)).cost == 0
+
+
+def test_a_model_with_parameters_of_its_own_gets_them_from_litellm(server: ModelServer) -> None:
+    ask(models(server.base_url, "auto", model="openai/gpt-5-mini", temperature=None))
+    body = server.requests[-1].body
+    assert body["model"] == "gpt-5-mini"
+    assert body["max_completion_tokens"] == 2000
+    assert "max_tokens" not in body
 
 
 def test_which_endpoints_are_direct() -> None:
