@@ -28,6 +28,8 @@ _LATE = 0.1
 """Seconds by which a send time may be used late; then another one is taken."""
 _LATE_AT_LAST = 1.0
 """The same for a request that was late three times: a minute still holds no more than its limit."""
+_GATHERING = 0.01
+"""Seconds between two transactions that take send times."""
 _TRIES = 5
 _numbers = itertools.count()
 
@@ -78,6 +80,7 @@ class SharedLimits:
         self._waiting: deque[_Waiter] = deque()
         self._block_ends = 0.0
         self._lead = 0.0
+        self._agreed_at = 0.0
         self._beat_due = 0.0
         self._places = 0
         self._places_until = 0.0
@@ -218,8 +221,9 @@ class SharedLimits:
                 timer.cancel()
 
     def _block_due(self) -> float:
-        # When the last block is nearly used: whoever takes more than it needs now keeps others waiting.
-        return self._block_ends - 0.05 - 2 * self._lead
+        # When the last block is nearly used: whoever takes more than it needs now keeps others waiting. Some time after
+        # the last transaction: where thousands leave in a second, dozens gather in it for the next one.
+        return max(self._block_ends - 0.05 - 2 * self._lead, self._agreed_at + _GATHERING)
 
     async def _agree(self) -> None:
         began = time.monotonic()
@@ -234,7 +238,8 @@ class SharedLimits:
             correction, self._charges.correction = self._charges.correction, 0.0
         held = max(self._places, self._inside())
         told = await self._ask(Ask(charges, correction, rest, held, is_beat, self._lead))
-        self._lead = max(min(1.0, time.monotonic() - told.earliest), 0.9 * self._lead)
+        self._agreed_at = time.monotonic()
+        self._lead = max(min(1.0, self._agreed_at - told.earliest), 0.9 * self._lead)
         if rest is not None:
             self._rest_written = max(self._rest_written, rest)
         self._apply(told, charges, held, is_beat)
