@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from enrich_assets.core.picking import Positions, rows_at
 from enrich_assets.engine.columns import Column, arrow_schema
-from enrich_assets.engine.table_builder import Positions, rows_at
 
 
 @dataclass(frozen=True)

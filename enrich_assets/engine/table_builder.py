@@ -1,4 +1,4 @@
-"""Tables of many rows in little memory: rows that become Arrow as they come, and rows of a table picked by position.
+"""Tables of many rows in little memory: rows become Arrow as they come.
 
 Belongs here: how rows are held and put in order. What a row is and where it ended belongs to `engine.outcomes`.
 """
@@ -10,17 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from enrich_assets.core.picking import Positions, rows_at
 from enrich_assets.engine.columns import Column, array_of, arrow_schema, plain_value
 
 _ROWS_HELD = 1024
 """Rows that wait as Python objects, which take several times the memory of Arrow's."""
-_ROWS_PICKED = 4096
-"""Rows that are picked at once: what is copied on the way stays small beside the table."""
-
-Positions = npt.NDArray[np.int64]
 
 
 class TableBuilder:
@@ -60,32 +56,6 @@ class TableBuilder:
         columns = [array_of(values, field, row_ids) for field, values in zip(self._schema, self._waiting, strict=True)]
         self._batches += pa.Table.from_arrays(columns, schema=self._schema).to_batches()
         self._waiting = [[] for _ in self._schema]
-
-
-def rows_at(table: pa.Table, positions: Positions) -> pa.Table:
-    """The rows at these positions, in that order; the table itself where they are all of its rows as they stand.
-
-    Arrow's own `take` joins the chunks of every column first: that holds a large table twice more, and fails above
-    2 GB of text in one column.
-    """
-    if len(positions) == table.num_rows and np.array_equal(positions, np.arange(table.num_rows)):
-        return table
-    batches = table.to_batches()
-    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
-    picked = [table.slice(0, 0)]
-    for begin in range(0, len(positions), _ROWS_PICKED):
-        picked.append(_picked(batches, starts, positions[begin : begin + _ROWS_PICKED]))
-    return pa.concat_tables(picked)
-
-
-def _picked(batches: list[pa.RecordBatch], starts: Positions, positions: Positions) -> pa.Table:
-    holders = np.searchsorted(starts, positions, side="right") - 1
-    parts = [batches[n].take(pa.array(positions[holders == n] - starts[n])) for n in np.unique(holders)]
-    found = pa.Table.from_batches(parts)
-    if len(parts) == 1:
-        return found
-    # The parts stand one after the other; each row goes back to where it was asked for.
-    return found.combine_chunks().take(pa.array(np.argsort(np.argsort(holders, kind="stable"), kind="stable")))
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, Column]) -> pa.Table:

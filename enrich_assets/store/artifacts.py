@@ -86,8 +86,9 @@ def parquet_bytes(table: pa.Table, envelope: Envelope | None = None) -> bytes:
                 writer.add_key_value_metadata({ENVELOPE_KEY: canonical_json(envelope), _SEAL_KEY: _UNSEALED})
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise DeclarationError(f"the table cannot be Parquet: {error}.", fix="Correct the column's type.") from error
-    data = sink.getvalue()
-    return data if envelope is None else _sealed(data)
+    if envelope is not None:
+        _seal(sink)
+    return sink.getvalue()
 
 
 def json_bytes(document: Mapping[str, Any], envelope: Envelope) -> bytes:
@@ -156,7 +157,8 @@ def _read_parquet(data: bytes, where: str) -> Loaded:
     found = _seal_in(data)
     if found is None:
         raise damaged("it has no seal", where)
-    if _seal_hash(data, found.start(1)) != found.group(1).decode():
+    start, value = found
+    if _seal_hash(data, start) != value.decode():
         raise damaged("its bytes do not match its seal", where)
     envelope = read_envelope(data, ".parquet", where)
     return Loaded(envelope, table=read_side_table(data, where))
@@ -194,22 +196,26 @@ def _envelope_of(raw: bytes | None, where: str) -> Envelope:
     return envelope
 
 
-def _sealed(data: bytes) -> bytes:
-    found = _seal_in(data)
-    if found is None:
-        raise DeclarationError(f"a value of the table looks like the seal {_SEAL_KEY.decode()}.", fix="Remove it.")
-    start = found.start(1)
-    return data[:start] + _seal_hash(data, start).encode() + data[start + 64 :]
+def _seal(sink: io.BytesIO) -> None:
+    """Seals the file in place: a large one is not copied for it."""
+    with sink.getbuffer() as data:
+        found = _seal_in(data)
+        if found is None:
+            raise DeclarationError(f"a value of the table looks like the seal {_SEAL_KEY.decode()}.", fix="Remove it.")
+        start = found[0]
+        data[start : start + 64] = _seal_hash(data, start).encode()
 
 
-def _seal_in(data: bytes) -> re.Match[bytes] | None:
-    """The one seal in the footer; None where there is none, or more than one."""
+def _seal_in(data: bytes | memoryview) -> tuple[int, bytes] | None:
+    """Position and value of the one seal in the footer; None where there is none, or more than one."""
     length = int.from_bytes(data[-8:-4], "little")
-    found = list(_SEAL.finditer(data, max(0, len(data) - 8 - length)))
-    return found[0] if len(found) == 1 else None
+    # The footer alone is copied: a match would hold on to the whole file.
+    begin = max(0, len(data) - 8 - length)
+    found = list(_SEAL.finditer(bytes(data[begin:])))
+    return (begin + found[0].start(1), found[0].group(1)) if len(found) == 1 else None
 
 
-def _seal_hash(data: bytes, start: int) -> str:
+def _seal_hash(data: bytes | memoryview, start: int) -> str:
     digest = hashlib.sha256(memoryview(data)[:start])
     digest.update(_UNSEALED)
     digest.update(memoryview(data)[start + 64 :])

@@ -9,7 +9,8 @@ so the hash outlives a change of library.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ import pyarrow.compute as pc
 
 from enrich_assets.core.errors import DeclarationError
 from enrich_assets.core.fingerprint import fingerprint
+from enrich_assets.core.picking import are_all_in_order, pieces_at, pieces_of
 
 
 def content_sha256(table: pa.Table) -> str:
     """Hash over every column and row in stored order."""
-    return fingerprint([[name, *_column(table.column(name))] for name in table.column_names])
+    return _hash(table, pieces_of(table))
 
 
 def data_sha256(table: pa.Table, volatile: Collection[str] = ()) -> str:
@@ -30,9 +32,10 @@ def data_sha256(table: pa.Table, volatile: Collection[str] = ()) -> str:
 
     Raises DeclarationError if `row_id` is missing, null or not unique: then no order is defined.
     """
-    names = sorted(name for name in table.column_names if name not in volatile)
-    order = pc.sort_indices(_row_ids(table))
-    return fingerprint([[name, *_column(_in_order(table.column(name), order))] for name in names])
+    order = pc.sort_indices(_row_ids(table)).to_numpy().astype(np.int64)
+    named = table.select(sorted(name for name in table.column_names if name not in volatile))
+    in_order = pieces_of(named) if are_all_in_order(order, table.num_rows) else pieces_at(named, order)
+    return _hash(named, in_order)
 
 
 def document_sha256(document: Mapping[str, Any], volatile: Collection[str] = ()) -> str:
@@ -58,20 +61,16 @@ def _row_ids(table: pa.Table) -> pa.ChunkedArray:
     return ids
 
 
-def _in_order(column: pa.ChunkedArray, order: pa.Array) -> pa.ChunkedArray:
-    # 64-bit offsets: taking from several chunks joins them, and 2 GB of text do not fit 32-bit ones.
-    if pa.types.is_string(column.type):
-        column = column.cast(pa.large_string())
-    taken = column.take(order)
-    return taken if isinstance(taken, pa.ChunkedArray) else pa.chunked_array([taken])
-
-
-def _column(column: pa.ChunkedArray) -> list[Any]:
-    streams: dict[str, Any] = {}
-    chunks = column.chunks or [pa.array([], type=column.type)]
-    for chunk in chunks:
-        _feed(chunk, "", streams)
-    return [len(column), {path: stream.hexdigest() for path, stream in streams.items()}]
+def _hash(table: pa.Table, pieces: Iterable[pa.Table]) -> str:
+    """Hash over the rows of `pieces`, which together are those of `table` in some order."""
+    columns: list[dict[str, Any]] = [{} for _ in table.column_names]
+    # Piece by piece: what is made of a piece on the way to its bytes is gone before the next one.
+    for piece in chain((table.slice(0, 0),), pieces):
+        for column, streams in zip(piece.columns, columns, strict=True):
+            for chunk in column.chunks or [pa.array([], type=column.type)]:
+                _feed(chunk, "", streams)
+    hashed = [{path: stream.hexdigest() for path, stream in streams.items()} for streams in columns]
+    return fingerprint([[name, table.num_rows, found] for name, found in zip(table.column_names, hashed, strict=True)])
 
 
 def _feed(array: pa.Array, path: str, streams: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ def put(folder: RunFolder, publication: Publication) -> list[str]:
     """
     phase = publication.envelope.phase
     try:
-        _, before = read_present(folder, phase)
+        before = read_present(folder, phase)[1]  # its rows are of no use here, and may be many
     except (ArtifactMissing, ArtifactDamaged):
         before = None
     kept: list[UPath] = []
