@@ -11,14 +11,17 @@ from typing import Any
 import dagster as dg
 import typer
 
+from enrich_assets.cli.estimate import off_line
 from enrich_assets.cli.following import followed
 from enrich_assets.cli.output import clean, console, counted, money, say
 from enrich_assets.cli.place import Place
 from enrich_assets.cli.progress import run_progress
+from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
+from enrich_assets.defs.estimating import how_far_off
 from enrich_assets.defs.launch import Launched, close_dead_launches, execute
 from enrich_assets.defs.runs import check_models, registration_of
-from enrich_assets.defs.standing import where_it_stands
+from enrich_assets.defs.standing import envelopes_of, where_it_stands
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import utc_now
 from enrich_assets.engine.phase import Phase
@@ -42,6 +45,13 @@ def check_ready(
             fix=f"Run that one first: enrich run {run_id} --from {first.phase.name}, or enrich resume {run_id}.",
         )
     check_models(graph, registration_of(graph, run_id, place.store, place.ledger, say)["settings"])
+
+
+def phases_with_failed_rows(place: Place, graph: Graph, run_id: str) -> tuple[Phase, ...]:
+    """The phases of a run whose artifacts say that rows of them failed, in order."""
+    found = envelopes_of(graph, run_id, place.store, every_file=False)
+    envelopes = {name: envelope for name, envelope in found.items() if isinstance(envelope, Envelope)}
+    return tuple(one for one in graph.phases if one.name in envelopes and envelopes[one.name].counts.failed)
 
 
 def execute_and_tell(
@@ -86,6 +96,8 @@ def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], 
     progress = run_progress(run_id, graph.names, place.ledger.phases(run_id), now=utc_now())
     out.print()
     out.print(f"run {run_id}, cost {money(progress.cost)}", markup=False)
+    if progress.state == "complete" and (line := off_line(how_far_off(graph, run_id, place.store, place.ledger))):
+        out.print(line, markup=False, soft_wrap=True)
     if graph.last in phases:
         for kind, path in zip(("report", *[""] * 9), report_paths(place, graph, run_id), strict=False):
             out.print(f"{kind:<7} {path}", markup=False, soft_wrap=True)

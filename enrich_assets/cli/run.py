@@ -39,6 +39,10 @@ def run(
             metavar="RUN", help="Start from a run's settings; replays its pages and answers.", show_default=False
         ),
     ] = "",
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default=False, help="Ask models about the first N rows only."),
+    ] = None,
     prepare: Annotated[bool, typer.Option("--prepare", help="Claim and register the run, execute nothing.")] = False,
     from_phase: Annotated[
         str, typer.Option("--from", metavar="PHASE", help="Execute RUN from this phase on.", show_default=False)
@@ -46,6 +50,9 @@ def run(
     only: Annotated[
         str, typer.Option("--only", metavar="PHASE", help="Execute this phase of RUN alone.", show_default=False)
     ] = "",
+    again: Annotated[
+        bool, typer.Option("--again", help="With --from or --only: ask and pay anew, whatever is known already.")
+    ] = False,
 ) -> None:
     """Begin a new run, or execute phases of a run again."""
     beginning = {
@@ -54,16 +61,20 @@ def run(
         "--set": overrides,
         "--title": title,
         "--like": like,
+        "--sample": sample,
         "--prepare": prepare,
     }
     if run_name or from_phase or only:
         _refuse_together(run_name, from_phase, only, [name for name, given in beginning.items() if given])
-        _old_run(run_name, from_phase or only, is_only=bool(only))
+        _old_run(run_name, from_phase or only, is_only=bool(only), again=again)
         return
+    if again:
+        raise UserError("--again needs a RUN with --from or --only.", fix="A new run looks for known answers only.")
     started_from = [name for name in ("--preset", "--settings", "--like") if beginning[name]]
     if len(started_from) > 1:
         raise UserError(f"{' and '.join(started_from)} exclude each other.", fix="Name one of them.")
-    _new_run(preset=preset, file=settings, overrides=overrides or [], title=title, like=like, prepare=prepare)
+    changed = [*(overrides or []), *([] if sample is None else [f"sample={sample}"])]
+    _new_run(preset=preset, file=settings, overrides=changed, title=title, like=like, prepare=prepare)
 
 
 def resume(
@@ -71,23 +82,31 @@ def resume(
         str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest' (the default).")
     ] = "",
     latest: Annotated[bool, typer.Option("--latest", help="The newest run.")] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Ask again what failed for good: refusals, useless answers, lost pages."),
+    ] = False,
 ) -> None:
     """Go on with a run where it stopped.
 
     It starts at the first phase that is missing, damaged, outdated, blocked, or has rows that wait for an answer.
+    With --retry-failed at the first one that has failed rows, if that comes before.
     """
     if run_name and latest:
         raise UserError("RUN and --latest exclude each other.", fix="Name one of them.")
     with open_place(to_execute=True) as place:
         graph, run_id = place.find_run(run_name or "latest")
         import_quietly()
-        from enrich_assets.cli.execution import check_ready, execute_and_tell
+        from enrich_assets.cli.execution import check_ready, execute_and_tell, phases_with_failed_rows
         from enrich_assets.defs.instance import open_instance
         from enrich_assets.defs.standing import where_it_stands
-        from enrich_assets.engine.resume import first_open
+        from enrich_assets.engine.resume import Standing, first_open
 
         standings = where_it_stands(graph, run_id, place.store)
         start = first_open(standings)
+        failed = phases_with_failed_rows(place, graph, run_id) if retry_failed else ()
+        if failed and (start is None or graph.number(failed[0]) < graph.number(start.phase)):
+            start = Standing(failed[0], "done", "it has failed rows, which are asked again")
         if start is None:
             place.store.mark_latest(graph.name, run_id)
             print(f"Run {run_id} is complete: there is nothing to do.")
@@ -95,10 +114,10 @@ def resume(
         phases = (start.phase, *graph.after(start.phase))
         check_ready(place, graph, run_id, phases, standings)
         number = graph.number(start.phase)
-        print(
-            f"Run {run_id} goes on at {number} {start.phase.name}, which is {start.state}: {sentence(start.why)}",
-            flush=True,
-        )
+        why = sentence(start.why if start.state == "done" else f"which is {start.state}: {start.why}")
+        print(f"Run {run_id} goes on at {number} {start.phase.name}, {why}", flush=True)
+        for phase in failed:
+            place.ledger.renew(run_id, phase.name, only_failed=True)
         with open_instance() as instance:
             execute_and_tell(place, graph, run_id, phases, instance)
 
@@ -154,15 +173,15 @@ def _new_run(
             execute_and_tell(place, graph, run_id, graph.phases, instance)
 
 
-def _old_run(run_name: str, phase_name: str, *, is_only: bool) -> None:
+def _old_run(run_name: str, phase_name: str, *, is_only: bool, again: bool) -> None:
     with open_place(to_execute=True) as place:
         graph, run_id = place.find_run(run_name)
         first = graph.phase(phase_name)
         phases = (first,) if is_only else (first, *graph.after(first))
-        _execute_again(place, graph, run_id, phases)
+        _execute_again(place, graph, run_id, phases, again=again)
 
 
-def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any) -> None:
+def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, again: bool) -> None:
     import_quietly()
     from enrich_assets.cli.execution import check_ready, execute_and_tell
     from enrich_assets.defs.instance import open_instance
@@ -171,6 +190,9 @@ def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any) -> None
     check_ready(place, graph, run_id, phases, where_it_stands(graph, run_id, place.store))
     with open_instance() as instance:
         print(f"Run {run_id}", flush=True)
+        for phase in phases if again else ():
+            if phase.shape != "table":
+                place.ledger.renew(run_id, phase.name, only_failed=False)
         execute_and_tell(place, graph, run_id, phases, instance)
 
 

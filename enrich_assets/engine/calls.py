@@ -91,9 +91,9 @@ class Calls:
     ) -> Reply:
         """The reply to a request: from the ledger, from an equal request in flight, or sent now.
 
-        `weigh` tells what the request can take at most. Raises TransientError when the attempts run out,
-        MalformedAnswer and FinalError (both remembered), EndpointError (which closes the endpoint for the rest of the
-        phase), BudgetReached.
+        `weigh` tells what the request can take at most; without it, its price is unknown. Raises TransientError when
+        the attempts run out, MalformedAnswer and FinalError (both remembered), EndpointError (which closes the
+        endpoint for the rest of the phase), BudgetReached.
         """
         while True:
             stored = self.known(request, not_before=not_before)
@@ -164,8 +164,10 @@ class Calls:
         endpoint: str,
         weigh: Callable[[], Weight] | None,
     ) -> list[Reply | None]:
+        # Too long for the model: its settings decide it, and they are no part of the request; never remembered.
+        weight = _weight(weigh)
         try:
-            reply, reservation = await self._sender.send(request, send, endpoint=endpoint, weigh=weigh)
+            reply, reservation = await self._sender.send(request, send, endpoint=endpoint, weight=weight)
         except AddressRefused:
             raise  # settings decide it, not the site: never remembered
         except (FinalError, MalformedAnswer) as error:
@@ -188,7 +190,9 @@ class Calls:
         row_ids: Sequence[str],
         weigh: Callable[[], Weight] | None,
     ) -> list[Reply | None]:
-        (whole, contents), reservation = await self._sender.send(requests[0], send, endpoint=endpoint, weigh=weigh)
+        (whole, contents), reservation = await self._sender.send(
+            requests[0], send, endpoint=endpoint, weight=_weight(weigh)
+        )
         self._sender.add(whole)
         answered = sum(content is not None for content in contents)
         replies: list[Reply | None] = []
@@ -227,3 +231,7 @@ class Calls:
             supersedes=self._renews,
             not_before=self._begun,
         )
+
+
+def _weight(weigh: Callable[[], Weight] | None) -> Weight:
+    return Weight(0, None) if weigh is None else weigh()

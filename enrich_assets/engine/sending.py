@@ -23,7 +23,7 @@ from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.requests import AnswerStore, Reply, Request
 from enrich_assets.engine.spending import Caps, Reservation
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Reply | tuple[Reply, Any])
 
 _GIVEN_UP_IN_A_ROW = 10
 """Requests to one endpoint that may be given up with no answer to any other since they were first sent; then it counts
@@ -66,7 +66,7 @@ class Sender:
         self._draw = draw
         self._sleep = sleep
         self._gates: dict[str, Gate] = {}
-        self._limits: list[SharedLimits] = []
+        self._limits: dict[str, SharedLimits] = {}
         self._waiting: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._answers: dict[str, int] = {}
@@ -76,28 +76,27 @@ class Sender:
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
 
     async def send(
-        self, request: Request, send: Callable[[], Awaitable[T]], *, endpoint: str, weigh: Callable[[], Weight] | None
+        self, request: Request, send: Callable[[], Awaitable[T]], *, endpoint: str, weight: Weight
     ) -> tuple[T, Reservation | None]:
         """What `send` brings, after retries, with the reservation that its settlement has to name.
 
-        `weigh` tells what the request can take at most; without it, its price is unknown. Raises TransientError when
-        the attempts or the row's time run out, other CallErrors as they come, BudgetReached, StorageError. What an
-        error cost is settled already.
+        Raises TransientError when the attempts or the row's time run out, other CallErrors as they come,
+        BudgetReached, StorageError. What an error cost is settled already.
         """
         attempt = 0
         answers_before = self._answers.get(endpoint, 0)
         while True:
             attempt += 1
             try:
-                found = await self._once(request, send, endpoint, weigh)
+                found = await self._once(request, send, endpoint, weight)
             except TransientError as error:
                 self._add(error)
+                if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
+                    await self._gates[endpoint].hold(error.retry_after)
                 if self._backoff.gives_up(attempt, error.retry_after):
                     if self._answers.get(endpoint, 0) == answers_before:
                         self._count_given_up(endpoint, error)
                     raise
-                if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
-                    await self._gates[endpoint].hold(error.retry_after)
                 delay = self._backoff.delay(attempt, error.retry_after, self._draw)
                 if self._closing or _ends_before(delay):
                     raise
@@ -136,10 +135,10 @@ class Sender:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
-        await asyncio.gather(*(limits.close() for limits in self._limits))
+        await asyncio.gather(*(limits.close() for limits in self._limits.values()))
 
     async def _once(
-        self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str, weigh: Callable[[], Weight] | None
+        self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str, weight: Weight
     ) -> tuple[T, Reservation | None]:
         # A slot is held for as long as a request is on the wire, and neither while it is committed nor while it waits
         # for its next attempt. Pages name no endpoint: they cost nothing, and their client spaces them host by host.
@@ -147,7 +146,6 @@ class Sender:
             _refuse_late()
             self._count(request)
             return await _in_time(send), None
-        weight = Weight(0, None) if weigh is None else weigh()
         gate = self._gate(request, endpoint)
         has_left = False
         with self._waiting_task() as task:
@@ -161,8 +159,11 @@ class Sender:
                         self._count(request)
                         self._waiting.discard(task)
                         has_left = True
-                        return await _in_time(send), reservation
+                        found = await _in_time(send)
+                    self._note_tokens(endpoint, weight, found if isinstance(found, Reply) else found[0])
+                    return found, reservation
                 except CallError as error:
+                    self._note_tokens(endpoint, weight, error)
                     unknown = has_left and error.outcome_unknown
                     told = f"{error.kind}: {error.what}"
                     self._give_back(reservation, error.cost, error.tokens_in, error.tokens_out, told, unknown)
@@ -211,13 +212,17 @@ class Sender:
                 if not room.done():
                     room.set_result(None)
 
+    def _note_tokens(self, endpoint: str, weight: Weight, taken: Any) -> None:
+        if endpoint in self._limits:
+            self._limits[endpoint].used(weight.tokens, taken.tokens_in + taken.tokens_out)
+
     def _gate(self, request: Request, endpoint: str) -> Gate:
         gate = self._gates.get(endpoint)
         if gate is None:
             limits = self._limits_of(endpoint) if request.kind == "model" else None
             if limits is not None:
-                self._limits.append(limits)
-            gate = self._gates[endpoint] = Gate(self._slots, shared=limits)
+                self._limits[endpoint] = limits
+            gate = self._gates[endpoint] = Gate(self._slots, shared=limits, patience=self._backoff.patience)
         return gate
 
     def _refuse_closed(self, endpoint: str) -> None:

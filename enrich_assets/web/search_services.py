@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from enrich_assets.core.errors import AddressRefused, EndpointError, FinalError, SettingsError, TransientError
 from enrich_assets.engine.calls import Calls
-from enrich_assets.engine.clients import Hit
+from enrich_assets.engine.clients import Hit, Weight
 from enrich_assets.engine.requests import Reply, Request
 from enrich_assets.web.http import Fetched, HttpClient
 from enrich_assets.web.settings import SearchSettings
@@ -23,7 +23,7 @@ _ENDPOINT_STATUS = {401, 402, 403, 404, 405}
 
 
 class Serper:
-    """Google's results by serper.dev: POST /search with the key in X-API-KEY. Its price is not known here."""
+    """Google's results by serper.dev: POST /search with the key in X-API-KEY. The settings know its price."""
 
     def __init__(self, http: HttpClient, calls: Calls, settings: SearchSettings) -> None:
         if settings.api_key is None:
@@ -38,6 +38,7 @@ class Serper:
 
     async def find(self, query: str, *, limit: int = 5) -> list[Hit]:
         """Up to `limit` hits in the service's order; raises CallError."""
+        price = self._settings.usd_per_search
 
         async def send() -> Reply:
             fetched = await self._http.post_json(
@@ -45,9 +46,9 @@ class Serper:
             )
             _check_status(fetched)
             hits = _hits(_document(fetched).get("organic"), url="link", snippet="snippet")
-            return Reply({"hits": hits[:limit]}, cost=None, seconds=fetched.seconds)
+            return Reply({"hits": hits[:limit]}, cost=price, seconds=fetched.seconds)
 
-        return await _found(self._calls, self._settings, "serper", query, limit, send)
+        return await _found(self._calls, self._settings, "serper", query, limit, send, price)
 
 
 class SearXNG:
@@ -77,7 +78,7 @@ class SearXNG:
             hits = _hits(_document(fetched).get("results"), url="url", snippet="content")
             return Reply({"hits": hits[:limit]}, seconds=fetched.seconds)
 
-        return await _found(self._calls, self._settings, "searxng", query, limit, send)
+        return await _found(self._calls, self._settings, "searxng", query, limit, send, 0.0)
 
 
 async def _found(
@@ -87,13 +88,14 @@ async def _found(
     query: str,
     limit: int,
     send: Callable[[], Awaitable[Reply]],
+    price: float | None,
 ) -> list[Hit]:
     request = Request(
         kind="search",
         content={"provider": provider, "query": query, "limit": limit},
         max_age=timedelta(hours=settings.max_age_hours),
     )
-    reply = await calls.make(request, send, endpoint=provider)
+    reply = await calls.make(request, send, endpoint=provider, weigh=lambda: Weight(0, price))
     return [
         Hit(hit["url"], hit["title"], hit["snippet"], 1 / rank) for rank, hit in enumerate(reply.content["hits"], 1)
     ]

@@ -70,5 +70,7 @@ class SearchSettings(Settings):
     """searxng: the instance; serper: another endpoint than the public one."""
     api_key: Env | None = None
     """serper: reference to the key, `{env: SERPER_API_KEY}`."""
+    usd_per_search: float | None = Field(default=None, ge=0)
+    """serper: what one search costs you in USD; without it the cost of a run that searches is unknown."""
     max_age_hours: float = Field(default=24.0, ge=0, le=876_000)
     """Oldest stored result that still counts, in hours before the run's as_of."""
