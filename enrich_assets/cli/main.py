@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from enrich_assets.cli import check, presets, run, runs, show, ui, watch
+from enrich_assets.cli import budget, check, estimate, pause, presets, run, runs, show, ui, watch
 from enrich_assets.cli.output import clean, write_error
 from enrich_assets.core.errors import EnrichError
 
@@ -67,10 +67,13 @@ def enrich(
 
 app.command("demo")(run.demo)
 app.command("run")(run.run)
+app.command("estimate")(estimate.estimate)
 app.command("resume")(run.resume)
 app.command("runs")(runs.runs)
 app.command("show")(show.show)
 app.command("watch")(watch.watch)
+app.command("pause")(pause.pause)
+app.command("budget")(budget.budget)
 app.command("check")(check.check)
 app.command("ui")(ui.ui)
 app.command("presets")(presets.presets)
