@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +26,14 @@ from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import ArtifactDamaged, DeclarationError, StorageError
 from enrich_assets.core.files import read_bytes
 from enrich_assets.core.fingerprint import canonical_json
-from enrich_assets.store.content import column_types, content_sha256, data_sha256, document_sha256
+from enrich_assets.store.content import column_types, content_sha256, content_sha256_of, data_sha256, document_sha256
 
 ENVELOPE_KEY = b"enrich_assets"
 _SEAL_KEY = b"enrich_assets_seal"
 # In Thrift's compact protocol the value follows its key as field 2, binary (0x18), length 64 (0x40).
 _SEAL = re.compile(re.escape(_SEAL_KEY) + rb"\x18\x40([0-9a-f]{64})", re.DOTALL)
 _UNSEALED = b"0" * 64
+_ROWS_READ = 4096
 _FIX = "Run the phase again; `enrich resume` starts there."
 
 
@@ -115,6 +116,28 @@ def read_artifact(data: bytes, suffix: str, where: str) -> Loaded:
     return loaded
 
 
+def check_artifact(data: bytes, suffix: str, where: str) -> Envelope:
+    """The envelope of the artifact in `data`, after every check on it but that of `data_sha256`, which needs all rows
+    at once; raises ArtifactDamaged saying which one failed.
+
+    For bytes that were just made of a table: both hashes are of that table, and `content_sha256` covers all of it.
+    """
+    if suffix != ".parquet":
+        return read_artifact(data, suffix, where).envelope
+    envelope = _sealed_envelope(data, where)
+    try:
+        file = _parquet_file(data)
+        found = content_sha256_of(file.schema_arrow, _pieces(file))
+        columns = column_types(file.schema_arrow.empty_table())
+    except (pa.ArrowException, OSError, ValueError, DeclarationError) as error:
+        raise damaged("it cannot be read as Parquet", where) from error
+    if found != envelope.content_sha256:
+        raise damaged("its content does not match content_sha256", where)
+    if columns != envelope.columns:
+        raise damaged("its columns are not the ones its envelope lists", where)
+    return envelope
+
+
 def read_envelope(data: bytes | io.IOBase, suffix: str, where: str) -> Envelope:
     """The envelope alone, by reading the footer only where that is possible; checks the envelope's own hash."""
     if suffix == ".json":
@@ -131,7 +154,8 @@ def read_envelope(data: bytes | io.IOBase, suffix: str, where: str) -> Envelope:
 def read_side_table(data: bytes, where: str) -> pa.Table:
     """A side table; raises ArtifactDamaged if it cannot be read."""
     try:
-        return plain_table(pq.read_table(pa.BufferReader(data), page_checksum_verification=True))
+        file = _parquet_file(data)
+        return plain_table(pa.concat_tables([file.schema_arrow.empty_table(), *_pieces(file)]))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise damaged("it cannot be read as Parquet", where) from error
 
@@ -153,15 +177,30 @@ def damaged(reason: str, where: str) -> ArtifactDamaged:
     return ArtifactDamaged(f"the file is damaged: {reason}.", where=where, fix=_FIX)
 
 
+def _parquet_file(data: bytes) -> pq.ParquetFile:
+    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+
+
+def _pieces(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    # In pieces, because Arrow's buffers double while a whole column is read into one; and what they leave is given
+    # back at once, because its allocator would keep as much again.
+    for batch in file.iter_batches(_ROWS_READ):
+        yield pa.Table.from_batches([batch])
+        pa.default_memory_pool().release_unused()
+
+
 def _read_parquet(data: bytes, where: str) -> Loaded:
+    return Loaded(_sealed_envelope(data, where), table=read_side_table(data, where))
+
+
+def _sealed_envelope(data: bytes, where: str) -> Envelope:
     found = _seal_in(data)
     if found is None:
         raise damaged("it has no seal", where)
     start, value = found
     if _seal_hash(data, start) != value.decode():
         raise damaged("its bytes do not match its seal", where)
-    envelope = read_envelope(data, ".parquet", where)
-    return Loaded(envelope, table=read_side_table(data, where))
+    return read_envelope(data, ".parquet", where)
 
 
 def _read_json(data: bytes, where: str) -> Loaded:

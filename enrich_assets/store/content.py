@@ -24,7 +24,12 @@ from enrich_assets.core.picking import are_all_in_order, pieces_at, pieces_of
 
 def content_sha256(table: pa.Table) -> str:
     """Hash over every column and row in stored order."""
-    return _hash(table, pieces_of(table))
+    return content_sha256_of(table.schema, pieces_of(table))
+
+
+def content_sha256_of(schema: pa.Schema, pieces: Iterable[pa.Table]) -> str:
+    """The same hash of a table that is not there as a whole, of its rows piece by piece."""
+    return _hash(schema.empty_table(), pieces)
 
 
 def data_sha256(table: pa.Table, volatile: Collection[str] = ()) -> str:
@@ -35,7 +40,7 @@ def data_sha256(table: pa.Table, volatile: Collection[str] = ()) -> str:
     order = pc.sort_indices(_row_ids(table)).to_numpy().astype(np.int64)
     named = table.select(sorted(name for name in table.column_names if name not in volatile))
     in_order = pieces_of(named) if are_all_in_order(order, table.num_rows) else pieces_at(named, order)
-    return _hash(named, in_order)
+    return _hash(named.slice(0, 0), in_order)
 
 
 def document_sha256(document: Mapping[str, Any], volatile: Collection[str] = ()) -> str:
@@ -61,16 +66,18 @@ def _row_ids(table: pa.Table) -> pa.ChunkedArray:
     return ids
 
 
-def _hash(table: pa.Table, pieces: Iterable[pa.Table]) -> str:
-    """Hash over the rows of `pieces`, which together are those of `table` in some order."""
-    columns: list[dict[str, Any]] = [{} for _ in table.column_names]
+def _hash(empty: pa.Table, pieces: Iterable[pa.Table]) -> str:
+    """Hash over the rows of `pieces`, which have the columns of `empty`."""
+    columns: list[dict[str, Any]] = [{} for _ in empty.column_names]
+    rows = 0
     # Piece by piece: what is made of a piece on the way to its bytes is gone before the next one.
-    for piece in chain((table.slice(0, 0),), pieces):
+    for piece in chain((empty,), pieces):
+        rows += piece.num_rows
         for column, streams in zip(piece.columns, columns, strict=True):
             for chunk in column.chunks or [pa.array([], type=column.type)]:
                 _feed(chunk, "", streams)
     hashed = [{path: stream.hexdigest() for path, stream in streams.items()} for streams in columns]
-    return fingerprint([[name, table.num_rows, found] for name, found in zip(table.column_names, hashed, strict=True)])
+    return fingerprint([[name, rows, found] for name, found in zip(empty.column_names, hashed, strict=True)])
 
 
 def _feed(array: pa.Array, path: str, streams: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ from enrich_assets.core.files import (
     write_atomic,
 )
 from enrich_assets.core.fingerprint import sha256
-from enrich_assets.store.artifacts import Loaded, read_artifact, read_envelope, read_whole
+from enrich_assets.store.artifacts import Loaded, check_artifact, read_artifact, read_envelope, read_whole
 from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RunFolder
 
 VERSIONS_KEPT = 3
@@ -93,6 +93,15 @@ def read_present(folder: RunFolder, phase: str) -> tuple[Loaded, Present]:
     return loaded, Present(path, suffix, data, loaded.envelope)
 
 
+def check_present(folder: RunFolder, phase: str) -> Present:
+    """The phase's artifact, checked without holding its rows; raises ArtifactMissing or ArtifactDamaged."""
+    path, suffix = present_path(folder, phase)
+    data = read_whole(path)
+    envelope = check_artifact(data, suffix, str(path))
+    check_place(envelope, folder, phase, str(path))
+    return Present(path, suffix, data, envelope)
+
+
 def check_place(envelope: Envelope, folder: RunFolder, phase: str, where: str) -> None:
     """Raises ArtifactDamaged if the envelope is another phase's or run's."""
     if (envelope.graph, envelope.run_id, envelope.phase) != (folder.graph, folder.run_id, phase):
@@ -133,7 +142,7 @@ def put(folder: RunFolder, publication: Publication) -> list[str]:
     """
     phase = publication.envelope.phase
     try:
-        before = read_present(folder, phase)[1]  # its rows are of no use here, and may be many
+        before = check_present(folder, phase)
     except (ArtifactMissing, ArtifactDamaged):
         before = None
     kept: list[UPath] = []

@@ -22,6 +22,7 @@ from enrich_assets.store import latest as latest_view
 from enrich_assets.store import manifest as manifest_view
 from enrich_assets.store.artifacts import (
     Loaded,
+    check_artifact,
     damaged,
     read_artifact,
     read_envelope,
@@ -113,7 +114,7 @@ class Store:
         folder = RunFolder(self.root, result.graph, result.run_id)
         publication = made(result, reports or {}, self._now())
         artifact = folder.artifact(result.phase, publication.suffix)
-        read_artifact(publication.artifact, publication.suffix, str(artifact))
+        check_artifact(publication.artifact, publication.suffix, str(artifact))
         put(folder, publication)
         listed = manifest_view.entries(
             publication.envelope,
