@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import dagster as dg
+from typing import TYPE_CHECKING, Any
 
 from enrich_assets.core.errors import ArtifactError, SettingsError, UnknownRun
-from enrich_assets.defs.partitions import add_run
+from enrich_assets.defs.estimating import freeze_estimate
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger, utc_now
 from enrich_assets.engine.registration import registration
@@ -21,6 +19,9 @@ from enrich_assets.graphs.presets import DEFAULT_PRESET, load_preset, with_overr
 from enrich_assets.models.llm import check_model
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.store.store import Store
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 _LIKE_A_RUN_ID = re.compile(r"\d{8}_\d{6}(-\d+)?")
 _LONGEST_TITLE = 300
@@ -49,7 +50,46 @@ def begin_run(
     Its settings are those of the preset, of `values` (a settings file, read already), or of the run `like`, each with
     the overrides. Raises SettingsError, UnknownRun, StorageError before anything is written or paid.
     """
+    from enrich_assets.defs.partitions import add_run
+
     store.check_writable()
+    registered = new_registration(
+        graph,
+        store=store,
+        ledger=ledger,
+        values=values,
+        where=where,
+        preset=preset,
+        overrides=overrides,
+        title=title,
+        like=like,
+    )
+    if not like:
+        registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
+    check_models(graph, registered["settings"])
+    freeze_estimate(graph, registered, store, ledger)
+    run_id = ledger.claim_run(graph.name, registered)
+    add_run(instance, graph, run_id)
+    return run_id
+
+
+def new_registration(
+    graph: Graph,
+    *,
+    store: Store,
+    ledger: Ledger,
+    values: Mapping[str, Any] | None = None,
+    where: str = "settings",
+    preset: str = "",
+    overrides: Sequence[str] = (),
+    title: str = "",
+    like: str = "",
+) -> dict[str, Any]:
+    """What would be registered for a run that began now, as `begin_run` takes it; nothing is written.
+
+    The reported articles of earlier runs are in it only for a run that is `like` another. Raises SettingsError,
+    UnknownRun.
+    """
     repeated = _registration_like(graph, like, store, ledger) if like else None
     if repeated is not None:
         given: Mapping[str, Any] = {**graph.unresolved(repeated["settings"]), "title": ""}
@@ -78,12 +118,7 @@ def begin_run(
         is_overridden = any(item.partition("=")[0].strip() == key for item in overrides)
         where = "--set" if is_overridden else where
         raise SettingsError(f"{lacking}.", where=where, fix="docs/settings.md lists every setting.")
-    if repeated is None:
-        registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
-    check_models(graph, registered["settings"])
-    run_id = ledger.claim_run(graph.name, registered)
-    add_run(instance, graph, run_id)
-    return run_id
+    return registered
 
 
 def registration_of(

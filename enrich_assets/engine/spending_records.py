@@ -71,6 +71,14 @@ class SpendingRecords(Connected):
         found = self._read(sa.select(table).where(table.c.scope.startswith("phase/")))
         return {(row.scope.split("/")[1], row.scope.split("/")[2]): _spent(row) for row in found}
 
+    def requests(self, run_id: str) -> dict[tuple[str, str], tuple[int, int, int]]:
+        """What a run sent in all its attempts, by phase and kind: requests, tokens in, tokens out."""
+        table = tables.spending
+        sums = (sa.func.count(), sa.func.sum(table.c.tokens_in), sa.func.sum(table.c.tokens_out))
+        query = sa.select(table.c.phase, table.c.kind, *sums).where(table.c.run_id == run_id)
+        found: Any = self._read(query.group_by(table.c.phase, table.c.kind))
+        return {(phase, kind): (int(n), int(into or 0), int(out or 0)) for phase, kind, n, into, out in found}
+
     def set_cap(self, scope: str, usd: float | None) -> None:
         """Sets what a scope may spend: run/ID, phase/ID/NAME, day, month; None leaves it to the settings."""
         with self._writing() as connection:
