@@ -10,7 +10,9 @@ import sys
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
+from enrich_assets.core import units
 from enrich_assets.core.errors import EnrichError
+from enrich_assets.core.units import money as money
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,23 +76,8 @@ def number(value: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as 0.8 s, 74 s, 12 min or 3.2 h."""
-    if seconds is None:
-        return DASH
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def money(cost: float | None) -> str:
-    """USD; a price that is unknown is said to be unknown."""
-    if cost is None:
-        return "unknown"
-    if cost == 0:
-        return "$0"
-    return f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}"
+    """Seconds as 0.8 s, 74 s, 12 min or 3.2 h; a dash where they are not known."""
+    return DASH if seconds is None else units.duration(seconds)
 
 
 def total_cost(costs: list[float | None]) -> float | None:

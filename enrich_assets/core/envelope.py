@@ -53,6 +53,11 @@ class Usage(Frozen):
     """Requests in `spent` whose outcome nobody knows; each counts at the most that it can have cost."""
     models: tuple[str, ...] = ()
 
+    @property
+    def paid(self) -> float | None:
+        """What people are shown as the phase's cost: `spent`, or `cost` in an envelope of before it was recorded."""
+        return self.cost if self.spent == 0 and self.cost != 0 else self.spent
+
 
 class CheckOutcome(Frozen):
     """Outcome of one check on the artifact."""

@@ -113,7 +113,12 @@ class BudgetReached(PhaseFailed):
 
 
 class Stopped(EnrichError):
-    """A phase was asked to stop by a signal, a person or Dagster, and did; answers so far are in the ledger."""
+    """A phase was asked to stop by a signal, a person or Dagster, and did; answers so far are in the ledger.
+
+    `is_pause`: a person asked the run to pause.
+    """
+
+    is_pause = False
 
 
 class CallError(EnrichError):

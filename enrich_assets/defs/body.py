@@ -11,20 +11,21 @@ from typing import Any
 
 import dagster as dg
 
-from enrich_assets.core.errors import EnrichError, Stopped, UserError
+from enrich_assets.core.errors import DeclarationError, EnrichError, Stopped, UserError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs.holding import held_until_published
 from enrich_assets.defs.metadata import materialization_metadata
+from enrich_assets.defs.observing import Observer
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB
 from enrich_assets.defs.runs import registration_of
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.ledger import Ledger
-from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.registration import run_info
 from enrich_assets.engine.runner import Input, Job, run_phase
+from enrich_assets.engine.stopping import stopped
 from enrich_assets.reports.published import reports_of
 from enrich_assets.store.artifacts import plain_document, volatile_keys
 from enrich_assets.store.content import data_sha256, document_sha256
@@ -41,7 +42,15 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
             getattr(context.resources, LEDGER).open(str(store.root)) as ledger,
             held_until_published(ledger, run_id, phase.name) as lease,
         ):
-            result = _run(context, graph, phase, run_id, loaded, store, ledger, lease)
+            observer = Observer(context, ledger, run_id, phase.name)
+            try:
+                result = _run(context, graph, phase, run_id, loaded, store, ledger, lease, observer)
+            except Stopped:
+                raise
+            except EnrichError as error:
+                raise observer.failure(error) from error
+            except Exception as error:  # the boundary of the phase's own code: a defect is told like any failure
+                raise observer.failure(_defect(error, phase, run_id)) from error
     except Stopped as error:
         context.log.info(str(error))
         # Said first, so that the launch ends as CANCELED and not as failed.
@@ -78,6 +87,7 @@ def _run(
     store: Store,
     ledger: Ledger,
     lease: Lease,
+    observer: Observer,
 ) -> PhaseResult:
     inputs = {name: loaded.get(name) or _envelope_only(store, graph, run_id, name) for name in graph.inputs(phase)}
     if phase is graph.first:
@@ -86,21 +96,6 @@ def _run(
         registered = dict(inputs[graph.first.name].document or {})
     resolved = registered["settings"]
     ledger.phase_started(run_id, phase.name, graph.number(phase), None)
-
-    def report(meter: Meter, rows_in: int, rows_done: int) -> None:
-        calls = meter.model_calls + meter.page_requests + meter.search_requests
-        ledger.phase_progress(
-            run_id,
-            phase.name,
-            rows_in=rows_in,
-            rows_done=rows_done,
-            calls=calls,
-            reused=meter.answers_reused,
-            tokens_in=meter.tokens_in,
-            tokens_out=meter.tokens_out,
-            cost=meter.cost,
-        )
-
     models, web = getattr(context.resources, MODELS), getattr(context.resources, WEB)
     job = Job(
         graph=graph,
@@ -113,16 +108,18 @@ def _run(
         open_clients=web.clients(graph, resolved, inputs, store),
         sides=_sides(store, graph, run_id, phase),
         registration=registered,
-        report=report,
-        should_stop=lambda: "another process took over" if lease.is_lost else _wish_to_stop(context),
+        report=observer.report,
+        should_stop=lambda: "another process took over" if lease.is_lost else observer.wish_to_stop(),
     )
     try:
+        # Before anything is paid: a phase of plain rules, or one that is done within a second, hears no wish.
+        if reason := observer.wish_to_stop():
+            raise stopped(phase.name, "before it began", reason, run_id)
         result = run_phase(job)
         figures, sparks = _figures(context, phase, result)
         reports = reports_of(store, graph, result, inputs) if phase is graph.last else {}
     except BaseException as error:
-        status = "failed" if isinstance(error, Exception) and not isinstance(error, Stopped) else "stopped"
-        ledger.phase_ended(run_id, phase.name, status, message=str(error)[:2000] or type(error).__name__)
+        observer.ended(error)
         raise
     return result.with_files(figures=figures, sparks=sparks, reports=reports)
 
@@ -141,10 +138,13 @@ def _figures(
     return figures, sparks
 
 
-def _wish_to_stop(context: dg.AssetExecutionContext) -> str:
-    launch = context.instance.get_run_by_id(context.run_id)
-    canceled = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
-    return "cancelled in Dagster" if launch is not None and launch.status in canceled else ""
+def _defect(error: Exception, phase: Phase, run_id: str) -> EnrichError:
+    what = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+    return DeclarationError(
+        f"{type(error).__name__}{f': {what}' if what else ''}.",
+        where=phase.name,
+        fix=f"That is a defect of {phase.module}: mend it, then enrich resume {run_id}.",
+    )
 
 
 def _one_run(keys: Sequence[str]) -> str:

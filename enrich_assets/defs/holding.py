@@ -26,6 +26,11 @@ def held_until_published(ledger: Ledger, run_id: str, phase: str) -> Iterator[Le
         raise
 
 
+def held(run_id: str, phase: str) -> Lease | None:
+    """The lease of a phase that this process holds."""
+    return _held.get((run_id, phase))
+
+
 def confirm(run_id: str, phase: str) -> None:
     """Raises LeaseLost when another process took over this phase."""
     if (run_id, phase) in _held:

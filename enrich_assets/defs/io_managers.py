@@ -33,7 +33,10 @@ class _ArtifactIOManager(dg.IOManager):
             holding.confirm(obj.run_id, obj.phase)
             envelope = store.publish(obj, reports=obj.reports)
             with self._ledger.open(str(store.root)) as ledger:
-                ledger.phase_ended(envelope.run_id, envelope.phase, envelope.status, **phase_view(envelope))
+                lease = holding.held(obj.run_id, obj.phase)
+                ledger.phase_ended(
+                    envelope.run_id, envelope.phase, envelope.status, lease=lease, **phase_view(envelope)
+                )
         finally:
             holding.release(obj.run_id, obj.phase)
 

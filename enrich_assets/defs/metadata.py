@@ -64,7 +64,10 @@ def materialization_metadata(result: PhaseResult, *, path: str, reports: str) ->
         "path": dg.MetadataValue.path(path),
     }
     # A price that is unknown is shown as unknown, never as nothing.
-    shown["cost_usd"] = "unknown" if usage.cost is None else round(usage.cost, 6)
+    shown["cost_usd"] = "unknown" if usage.paid is None else round(usage.paid, 6)
+    if usage.unsettled:
+        # Requests whose outcome nobody knows; the cost counts them at their upper bound.
+        shown["unsettled"] = usage.unsettled
     if result.table is not None:
         shown["first_rows"] = dg.MetadataValue.md(preview(result.table))
     else:

@@ -99,7 +99,7 @@ def _phases(graph: Graph, run_id: str, envelopes: Mapping[str, Envelope | Artifa
         envelope, row = envelopes[phase.name], shown.get(phase.name)
         if isinstance(envelope, Envelope):
             expected = {**phase_view(envelope), "status": envelope.status}
-            accepted = (envelope.status, "outdated", "failed", "stopped")
+            accepted = (envelope.status, "outdated", "failed", "paused", "stopped")
             if row is not None and row["status"] in accepted and _agrees(row, expected):
                 continue
             ledger.replace_phase(
@@ -123,7 +123,7 @@ def _phases(graph: Graph, run_id: str, envelopes: Mapping[str, Envelope | Artifa
 
 
 def _agrees(row: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    if row["status"] in ("failed", "stopped"):
+    if row["status"] in ("failed", "paused", "stopped"):
         return True  # the newest attempt of a phase whose earlier artifact stands
     return all(row[name] == value for name, value in expected.items() if name not in ("status", "message"))
 

@@ -14,6 +14,7 @@ from enrich_assets.core.errors import DeclarationError
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.kept import Kept
 from enrich_assets.engine.phase import Created, Drop, Failed, Phase, Row, Selection
+from enrich_assets.engine.progress import RowsSoFar
 from enrich_assets.engine.table_builder import TableBuilder, with_columns
 
 DROPPED_COLUMNS = {
@@ -59,6 +60,10 @@ class Outcomes:
     def done(self) -> int:
         """Rows that have an outcome."""
         return self._kept + len(self._dropped) + len(self._failed)
+
+    def so_far(self) -> RowsSoFar:
+        """How many rows have which outcome at present."""
+        return RowsSoFar(self.rows_in, self.done, len(self._dropped), len(self._failed))
 
     def take(self, row: Row, found: Any, index: int) -> None:
         """Records what a phase's function returned for a row."""

@@ -1,7 +1,11 @@
-"""Phases in the ledger: a view for people of what works and how it ended. Artifacts decide what is done, not this."""
+"""Phases in the ledger: a view for people of what works and how it ended. Artifacts decide what is done, not this.
+
+Whoever holds the lease of a phase writes its view under it: every write raises LeaseLost when another took over.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +13,7 @@ import sqlalchemy as sa
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.engine import tables
 from enrich_assets.engine.connection import Connected
+from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.texts import utc_text
 
 
@@ -40,18 +45,26 @@ class PhaseRecords(Connected):
         )
 
     def phase_progress(self, run_id: str, phase: str, **values: Any) -> None:
-        """Updates a running phase: rows_in, rows_done, calls, reused, tokens_in, tokens_out, cost."""
+        """Updates a running phase: rows_in, rows_done, dropped, failed, calls, reused, tokens_in, tokens_out, cost."""
+        self._update_phase(run_id, phase, None, values)
+
+    def phase_ended(self, run_id: str, phase: str, status: str, *, lease: Lease | None = None, **values: Any) -> None:
+        """Records how a phase ended: `complete`, `blocked`, `failed`, `paused`, `stopped`.
+
+        `lease`: the one under which this is written, where this ledger did not take it itself.
+        """
+        ended = {"status": status, "ended_at": utc_text(self._now())}
+        self._update_phase(run_id, phase, lease, {**ended, **values})
+
+    def _update_phase(self, run_id: str, phase: str, lease: Lease | None, values: Mapping[str, Any]) -> None:
         table = tables.phases
         with self._writing() as connection:
+            self._confirm(connection, run_id, phase, lease)
             connection.execute(
                 sa.update(table)
                 .where(table.c.run_id == run_id, table.c.phase == phase)
                 .values(heartbeat_at=utc_text(self._now()), **values)
             )
-
-    def phase_ended(self, run_id: str, phase: str, status: str, **values: Any) -> None:
-        """Records how a phase ended: `complete`, `blocked`, `failed`, `stopped`."""
-        self.phase_progress(run_id, phase, status=status, ended_at=utc_text(self._now()), **values)
 
     def replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
         """Sets the view of a phase to given values: rebuilding it from an envelope."""
@@ -71,8 +84,15 @@ class PhaseRecords(Connected):
         table = tables.phases
         row = {**dict.fromkeys(column.name for column in table.c), **values, "run_id": run_id, "phase": phase}
         with self._writing() as connection:
+            self._confirm(connection, run_id, phase, None)
             insert = tables.upsert(connection)(table).values(row)
             connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "phase"], set_=row))
+
+    def _confirm(self, connection: sa.Connection, run_id: str, phase: str, lease: Lease | None) -> None:
+        # Whoever slept past its lease must not show as failed what another process completed.
+        lease = lease or self._writer.lease
+        if lease is not None and lease.name == f"{run_id}/{phase}":
+            lease.confirm(connection)
 
 
 def phase_view(envelope: Envelope) -> dict[str, Any]:
@@ -88,6 +108,6 @@ def phase_view(envelope: Envelope) -> dict[str, Any]:
         "reused": usage.answers_reused,
         "tokens_in": usage.tokens_in,
         "tokens_out": usage.tokens_out,
-        "cost": usage.cost,
+        "cost": usage.paid,
         "message": "; ".join(check.message for check in envelope.blocking_failures()) or None,
     }

@@ -6,6 +6,7 @@ import asyncio
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,7 +23,6 @@ from enrich_assets.core.errors import (
     EndpointError,
     EnrichError,
     PhaseFailed,
-    Stopped,
     StorageError,
     TransientError,
 )
@@ -38,12 +38,13 @@ from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.outcomes import Outcomes
 from enrich_assets.engine.phase import Drop, Phase, Row, Selection
+from enrich_assets.engine.progress import RowsSoFar
 from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.engine.requests import Request
 from enrich_assets.engine.sending import Sender, current_row, row_deadline
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.engine.spending import Caps
-from enrich_assets.engine.stopping import GRACE_SECONDS, Stop, signals_heard
+from enrich_assets.engine.stopping import GRACE_SECONDS, Stop, signals_heard, stopped
 from enrich_assets.engine.window import gather_window
 
 EMBEDDED_MODEL = "extractive"
@@ -68,8 +69,8 @@ class Job:
 
     `inputs` are the published inputs by phase name (`Graph.inputs`), `sides` the side tables named in `also`.
     `resolved` are the run's frozen settings. `open_clients(calls, asker)` gives a row phase its clients as an async
-    context manager. `report(meter, rows_in, rows_done)` is called about once a second, and so is `should_stop()`,
-    which gives the reason to stop or an empty text.
+    context manager. `report(meter, rows)` is called about once a second and at the end, `should_stop()`, which gives
+    the reason to stop or an empty text, about once a second.
     """
 
     graph: Graph
@@ -82,7 +83,7 @@ class Job:
     open_clients: Callable[[Calls, Asker], Any]
     sides: Mapping[str, pa.Table] = field(default_factory=dict)
     registration: Mapping[str, Any] | None = None
-    report: Callable[[Meter, int, int], None] = lambda meter, rows_in, rows_done: None
+    report: Callable[[Meter, RowsSoFar], None] = lambda meter, rows: None
     should_stop: Callable[[], str] = lambda: ""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -152,11 +153,8 @@ async def _run(job: Job) -> PhaseResult:
                         finally:
                             await calls.close(grace=GRACE_SECONDS)
             if stop:
-                raise Stopped(
-                    f"stopped after {outcomes.done} of {outcomes.rows_in} rows ({stop.reason}).",
-                    where=phase.name,
-                    fix=f"Every answer so far is kept. Go on with: enrich resume {job.run.run_id}",
-                )
+                how_far = f"after {outcomes.done} of {outcomes.rows_in} rows"
+                raise stopped(phase.name, how_far, stop.reason, job.run.run_id)
         except BudgetReached as error:
             error.what = f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}"
             raise
@@ -169,6 +167,7 @@ async def _run(job: Job) -> PhaseResult:
         finally:
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
+            await _tell(job, calls.meter, outcomes)
         await job.ledger.written()
         spent = job.ledger.spent(job.run.run_id, phase.name)
         calls.meter.spent, calls.meter.unsettled = spent.total, spent.unsettled
@@ -207,11 +206,14 @@ async def _report(job: Job, meter: Meter, outcomes: Outcomes, stop: Stop) -> Non
         reason = await asyncio.to_thread(job.should_stop)
         if reason:
             stop.ask(reason)
-        try:
-            # In a thread: it writes to the ledger, and must not hold up the rows while another process does so too.
-            await asyncio.to_thread(job.report, meter, outcomes.rows_in, outcomes.done)
-        except StorageError:
-            continue  # a view for people; what matters is committed, or fails, elsewhere
+        await _tell(job, meter, outcomes)
+
+
+async def _tell(job: Job, meter: Meter, outcomes: Outcomes) -> None:
+    # A view for people; what matters is committed, or fails, elsewhere.
+    with suppress(StorageError, LeaseLost):
+        # In a thread: it writes to the ledger, and must not hold up the rows while another process does so too.
+        await asyncio.to_thread(job.report, meter, outcomes.so_far())
 
 
 def _input_rows(job: Job) -> Sequence[Row]:

@@ -12,8 +12,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from enrich_assets.core.errors import Stopped
+
 GRACE_SECONDS = 7.0
 """Time for what is on the wire to land and be committed."""
+PAUSED = "paused"
+"""The reason of a stop that a person asked for with `enrich pause`."""
+
+
+def stopped(phase: str, how_far: str, reason: str, run_id: str) -> Stopped:
+    """What ends a phase that was asked to stop for a reason; `how_far`: `after 3 of 40 rows`."""
+    is_pause = reason == PAUSED
+    error = Stopped(
+        f"paused {how_far}." if is_pause else f"stopped {how_far} ({reason}).",
+        where=phase,
+        fix=f"Every answer so far is kept. Go on with: enrich resume {run_id}",
+    )
+    error.is_pause = is_pause
+    return error
 
 
 class Stop:

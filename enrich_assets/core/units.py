@@ -1,0 +1,21 @@
+"""Amounts as people read them: USD and seconds."""
+
+from __future__ import annotations
+
+
+def money(cost: float | None) -> str:
+    """USD; a price that is unknown is said to be unknown."""
+    if cost is None:
+        return "unknown"
+    if cost == 0:
+        return "$0"
+    return f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0.8 s, 74 s, 12 min or 3.2 h."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
