@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +16,13 @@ from enrich_assets.core.errors import StorageError
 from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.engine import tables
 from enrich_assets.engine.requests import NOTHING_ANSWERED, Reply, Request, Stored
+from enrich_assets.engine.statements import Statement
 from enrich_assets.engine.texts import storable, utc_text
 
 _table = tables.answers
 _NOTHING_LAST = sa.case((_table.c.final_kind.like(f"{NOTHING_ANSWERED}%"), 1), else_=0)
 _SUPERSEDED_LAST = sa.func.coalesce(_table.c.superseded, 0)
-FIND_ANSWER = (
+_find = (
     sa.select(
         _table.c.content,
         _table.c.made_at,
@@ -41,8 +41,14 @@ FIND_ANSWER = (
     .order_by(_SUPERSEDED_LAST, _NOTHING_LAST, _table.c.made_at, _table.c.id)
     .limit(1)
 )
+FIND_ANSWER = Statement(_find)
 """The earliest answer at or after a moment; one that was asked for anew counts only where the new one does not, and
 that nothing answered only where nothing did."""
+
+
+INSERT_ANSWER = Statement(
+    sa.insert(_table).values({column.name: sa.bindparam(column.name) for column in _table.c if column.name != "id"})
+)
 
 
 def stored_answer(row: Any, *, request_hash: str, where: str) -> Stored:
@@ -87,6 +93,7 @@ def answer_row(
         "run_id": run_id,
         "phase": phase,
         "row_id": storable(row_id)[:200],
+        "superseded": None,
     }
 
 
@@ -99,23 +106,3 @@ def _compressed(data: bytes) -> bytes:
     # A small window: zlib.compress sets up 256 KB for every call, which takes ten times as long as a short answer.
     packer = zlib.compressobj(1, zlib.DEFLATED, 12, 4)
     return packer.compress(data) + packer.flush()
-
-
-def first_row(connection: sa.Connection) -> Callable[[Mapping[str, Any]], Any]:
-    """A function that gives the first row of FIND_ANSWER on a connection.
-
-    On SQLite it goes to the driver itself, because SQLAlchemy takes longer over a look-up than SQLite does.
-    """
-    if connection.dialect.name != "sqlite":
-        return lambda values: connection.execute(FIND_ANSWER, dict(values)).first()
-    compiled: Any = FIND_ANSWER.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
-    text, order, fixed = str(compiled), compiled.positiontup, compiled.params
-    driver: Any = connection.connection.driver_connection
-
-    def look_up(values: Mapping[str, Any]) -> Any:
-        try:
-            return driver.execute(text, [values[n] if n in values else fixed[n] for n in order]).fetchone()
-        except driver.Error as error:
-            raise sa.exc.OperationalError(text, None, error) from error
-
-    return look_up

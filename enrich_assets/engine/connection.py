@@ -6,18 +6,19 @@ Belongs here: what every part of the ledger needs. How the database is opened an
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
-from enrich_assets.engine.answers import first_row
 from enrich_assets.engine.database import open_database
 from enrich_assets.engine.writer import GroupWriter, is_closed, not_committed
+
+T = TypeVar("T")
 
 
 def utc_now() -> datetime:
@@ -37,7 +38,6 @@ class Connected:
         # thread at a time, because a connection is no place for two.
         self._reading = threading.RLock()
         self._reader: sa.Connection | None = None
-        self._look_up: Callable[[Mapping[str, Any]], Any] | None = None
         self._closed = False
 
     def close(self) -> None:
@@ -51,26 +51,17 @@ class Connected:
         self._engine.dispose()
 
     def _read(self, query: Any) -> Sequence[sa.Row[Any]]:
-        with self._connected() as connection:
-            return connection.execute(query).fetchall()
+        return self._read_by(lambda connection: connection.execute(query).fetchall())
 
-    def _first_answer(self, values: Mapping[str, Any]) -> Any:
-        with self._connected() as connection:
-            if self._look_up is None:
-                self._look_up = first_row(connection)
-            return self._look_up(values)
-
-    @contextmanager
-    def _connected(self) -> Iterator[sa.Connection]:
+    def _read_by(self, read: Callable[[sa.Connection], T]) -> T:
         with self._reading:
             if self._closed:
                 raise is_closed(self._where)
             try:
                 if self._reader is None:
                     self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                yield self._reader
+                return read(self._reader)
             except sa.exc.SQLAlchemyError as error:
-                self._look_up = None
                 if self._reader is not None:
                     self._reader.invalidate()
                     self._reader.close()

@@ -62,7 +62,10 @@ class Lease:
             with self._engine.begin() as connection:
                 self.confirm(connection)
         except sa.exc.SQLAlchemyError as error:
-            raise StorageError(f"the lease cannot be renewed: {tables.first_line(error)}.") from error
+            raise StorageError(
+                f"the lease of {self.name} cannot be renewed: {tables.first_line(error)}.",
+                fix="Free some space or bring the database back, then enrich resume.",
+            ) from error
 
     def release(self) -> None:
         """Gives the lease back at once; the token stays, so that it never counts backwards."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
-from enrich_assets.engine.answers import answer_row, stored_answer
+from enrich_assets.engine.answers import FIND_ANSWER, answer_row, stored_answer
 from enrich_assets.engine.clients import EndpointLimits
 from enrich_assets.engine.connection import utc_now as utc_now
 from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire, refuse_if_taken
@@ -79,8 +79,8 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords):
         That nothing answered counts only where nothing did.
         """
         values = {"request_hash": request_hash, "not_before": "" if not_before is None else utc_text(not_before)}
-        row = self._first_answer(values)
-        return None if row is None else stored_answer(row, request_hash=request_hash, where=self._where)
+        found = self._read_by(lambda connection: FIND_ANSWER.rows(connection, values))
+        return stored_answer(found[0], request_hash=request_hash, where=self._where) if found else None
 
     async def keep_answer(
         self,

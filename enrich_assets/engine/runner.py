@@ -32,6 +32,7 @@ from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.checks import run_checks
 from enrich_assets.engine.clients import Clients, ModelTransport, Prompt
+from enrich_assets.engine.deadlines import row_deadline
 from enrich_assets.engine.graph import Graph, RunInfo
 from enrich_assets.engine.leases import LeaseLost
 from enrich_assets.engine.ledger import Ledger
@@ -41,7 +42,7 @@ from enrich_assets.engine.phase import Drop, Phase, Row, Selection
 from enrich_assets.engine.progress import RowsSoFar
 from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.engine.requests import Request
-from enrich_assets.engine.sending import Sender, current_row, row_deadline
+from enrich_assets.engine.sending import Sender, current_row
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.engine.spending import Caps
 from enrich_assets.engine.stopping import GRACE_SECONDS, Stop, signals_heard, stopped

@@ -10,13 +10,13 @@ import asyncio
 import contextvars
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from enrich_assets.core.errors import CallError, EndpointError, TransientError
 from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.clients import Weight
+from enrich_assets.engine.deadlines import Deadlines, row_deadline
 from enrich_assets.engine.gate import Gate
 from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.meter import Meter
@@ -30,8 +30,6 @@ _GIVEN_UP_IN_A_ROW = 10
 as down. What is given up while others are answered says nothing about the endpoint."""
 
 current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
-row_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("row_deadline", default=None)
-"""When the present row has to be done, by the loop's clock."""
 
 
 def no_limits(endpoint: str) -> SharedLimits | None:
@@ -72,6 +70,7 @@ class Sender:
         self._answers: dict[str, int] = {}
         self._given_up: dict[str, int] = {}
         self._closed_endpoints: dict[str, EndpointError] = {}
+        self._deadlines = Deadlines()
         self._reserved = 0
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
 
@@ -135,6 +134,7 @@ class Sender:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
+        self._deadlines.close()
         await asyncio.gather(*(limits.close() for limits in self._limits.values()))
 
     async def _once(
@@ -145,13 +145,15 @@ class Sender:
         if not endpoint:
             _refuse_late()
             self._count(request)
-            return await _in_time(send), None
+            return await self._deadlines.kept(_this_task(), send), None
         gate = self._gate(request, endpoint)
-        has_left = False
-        with self._waiting_task() as task:
+        task = _this_task()
+        self._waiting.add(task)
+        try:
             async with gate.admitted():
                 self._refuse_closed(endpoint)
                 reservation = await self._reserve(request, endpoint, weight.usd)
+                has_left = False
                 try:
                     async with gate.wire(weight.tokens):
                         self._refuse_closed(endpoint)
@@ -159,7 +161,7 @@ class Sender:
                         self._count(request)
                         self._waiting.discard(task)
                         has_left = True
-                        found = await _in_time(send)
+                        found = await self._deadlines.kept(task, send)
                     self._note_tokens(endpoint, weight, found if isinstance(found, Reply) else found[0])
                     return found, reservation
                 except CallError as error:
@@ -171,6 +173,8 @@ class Sender:
                 except BaseException as error:
                     self._give_back(reservation, 0.0, 0, 0, type(error).__name__, has_left)
                     raise
+        finally:
+            self._waiting.discard(task)
 
     async def _reserve(self, request: Request, endpoint: str, most: float | None) -> Reservation:
         while True:
@@ -230,16 +234,10 @@ class Sender:
             raise self._closed_endpoints[endpoint]
 
     async def _pause(self, seconds: float) -> None:
-        with self._waiting_task():
-            await self._sleep(seconds)
-
-    @contextmanager
-    def _waiting_task(self) -> Iterator[asyncio.Task[Any]]:
-        task = asyncio.current_task()
-        assert task is not None
+        task = _this_task()
         self._waiting.add(task)
         try:
-            yield task
+            await self._sleep(seconds)
         finally:
             self._waiting.discard(task)
 
@@ -272,17 +270,10 @@ class Sender:
         meter.cost = None if meter.cost is None or spent.cost is None else meter.cost + spent.cost
 
 
-async def _in_time(send: Callable[[], Awaitable[T]]) -> T:
-    deadline = row_deadline.get()
-    if deadline is None:
-        return await send()
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await send()
-    except TimeoutError:
-        late = TransientError("The row's time ran out while its request was on the wire.", kind="deadline")
-        late.outcome_unknown = True
-        raise late from None
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def _refuse_late() -> None:

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from enrich_assets.core.errors import BudgetReached
 from enrich_assets.engine import tables
+from enrich_assets.engine.statements import Statement
 from enrich_assets.engine.texts import storable, utc_text
 
 _TOLERANCE = 1e-9
@@ -151,18 +152,18 @@ def scopes_of(run_id: str, phase: str) -> tuple[str, str]:
     return f"run/{run_id}", f"phase/{run_id}/{phase}"
 
 
-_settle = (
-    sa.update(tables.spending)
-    .where(
-        tables.spending.c.sender == sa.bindparam("its_sender"), tables.spending.c.number == sa.bindparam("its_number")
-    )
+_spending = tables.spending
+_settle = Statement(
+    sa.update(_spending)
+    .where(_spending.c.sender == sa.bindparam("its_sender"), _spending.c.number == sa.bindparam("its_number"))
     .values({name: sa.bindparam(name) for name in ("settled_at", "cost", "tokens_in", "tokens_out", "error")})
 )
-_reserve = sa.insert(tables.spending)
+_RESERVED = ("sender", "number", "run_id", "phase", "row_id", "kind", "endpoint", "reserved_at", "reserved")
+_reserve = Statement(sa.insert(_spending).values({name: sa.bindparam(name) for name in _RESERVED}))
 # One statement for all totals of a phase, with its text made once: it locks their rows, always in one order, adds, and
 # tells what they are now.
 _COLUMNS = ("spent", "reserved", "unsettled", "unpriced")
-_add = sa.text(
+_TOTALS = (
     f"INSERT INTO enrich_totals (scope, {', '.join(_COLUMNS)}) VALUES "
     + ", ".join(
         f"(:scope{i}, CAST(:spent{i} AS DOUBLE PRECISION), CAST(:reserved{i} AS DOUBLE PRECISION), "
@@ -173,6 +174,16 @@ _add = sa.text(
     + ", ".join(f"{name} = enrich_totals.{name} + excluded.{name}" for name in _COLUMNS)
     + " RETURNING scope, spent, reserved, cap"
 )
+_add = Statement(sa.text(_TOTALS))
+
+
+class _Total(NamedTuple):
+    """The totals of one scope as they are now."""
+
+    scope: str
+    spent: float
+    reserved: float
+    cap: float | None
 
 
 @dataclass
@@ -231,10 +242,10 @@ class Booking:
                 _added(connection, scopes, correction)
             stand = [reservation.values() for reservation in reservations if reservation not in self._refused]
             if stand:
-                connection.execute(_reserve, stand)
+                _reserve.many(connection, stand)
             settled = [settlement.values() for settlement in (*before, *at_once)]
             if settled:
-                connection.execute(_settle, settled)
+                _settle.many(connection, settled)
 
     def take_effect(self) -> None:
         """Records on the reservations what is committed now."""
@@ -244,7 +255,7 @@ class Booking:
         for settlement in self._settlements:
             settlement.reservation.state = "closed"
 
-    def _refuse(self, reservations: Sequence[Reservation], now: Mapping[str, Any], scopes: Sequence[str]) -> None:
+    def _refuse(self, reservations: Sequence[Reservation], now: Mapping[str, _Total], scopes: Sequence[str]) -> None:
         if not reservations:
             return
         caps = _caps(now, scopes, reservations[0].caps)
@@ -276,7 +287,7 @@ def _grouped(
     return grouped
 
 
-def _caps(now: Mapping[str, Any], scopes: Sequence[str], settings: Caps) -> dict[str, float]:
+def _caps(now: Mapping[str, _Total], scopes: Sequence[str], settings: Caps) -> dict[str, float]:
     run, phase, day, month, every_day, every_month = scopes
     by_hand = {scope: now[scope].cap for scope in scopes}
     found = {
@@ -288,11 +299,11 @@ def _caps(now: Mapping[str, Any], scopes: Sequence[str], settings: Caps) -> dict
     return {scope: float(cap) for scope, cap in found.items() if cap is not None}
 
 
-def _added(connection: sa.Connection, scopes: Sequence[str], delta: _Delta) -> dict[str, Any]:
+def _added(connection: sa.Connection, scopes: Sequence[str], delta: _Delta) -> dict[str, _Total]:
     values: dict[str, Any] = {}
     for i, scope in enumerate(scopes):
         counts = "/" in scope
         values[f"scope{i}"] = scope
         for name in _COLUMNS:
             values[f"{name}{i}"] = getattr(delta, name) if counts else 0
-    return {row.scope: row for row in connection.execute(_add, values)}
+    return {row[0]: _Total(*row) for row in _add.rows(connection, values)}

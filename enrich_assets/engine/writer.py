@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from enrich_assets.core.errors import EnrichError, StorageError
 from enrich_assets.engine import tables
+from enrich_assets.engine.answers import INSERT_ANSWER
 from enrich_assets.engine.leases import Lease, LeaseLost
 from enrich_assets.engine.spending import Booking, Refusal, Reservation, Settlement
 
@@ -124,7 +125,7 @@ def _write(connection: sa.Connection, entries: list[Entry]) -> Booking:
     booking.write(connection)
     answers = [entry.answer for entry in entries if entry.answer is not None]
     if answers:
-        connection.execute(sa.insert(tables.answers), answers)
+        INSERT_ANSWER.many(connection, answers)
     for entry in entries:
         if entry.supersedes and entry.answer is not None:
             connection.execute(_supersede(entry.answer))

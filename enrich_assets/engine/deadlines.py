@@ -1,0 +1,71 @@
+"""Deadlines of rows: what is on the wire when its row's time runs out is given up.
+
+One look at all of them several times a second: a timer for each request would cost more than most of a request's own
+way, for deadlines that hardly any request meets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from enrich_assets.core.errors import TransientError
+
+T = TypeVar("T")
+
+_LOOKS_EVERY = 0.2
+"""Seconds; a deadline is kept to within so long."""
+
+row_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("row_deadline", default=None)
+"""When the present row has to be done, by the loop's clock."""
+
+
+class Deadlines:
+    """Keeps the deadlines of tasks in one event loop."""
+
+    def __init__(self) -> None:
+        self._due: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def kept(self, task: asyncio.Task[Any], send: Callable[[], Awaitable[T]]) -> T:
+        """What `send` brings within the present row's time; raises TransientError of unknown outcome after it.
+
+        `task` is the one that runs this.
+        """
+        deadline = row_deadline.get()
+        if deadline is None:
+            return await send()
+        self._due[task] = deadline
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LOOKS_EVERY, self._look)
+        try:
+            return await send()
+        except asyncio.CancelledError:
+            # As asyncio.timeout does: the cancellation is this one's own, unless somebody else asked for it too.
+            if task in self._late and task.uncancel() <= 0:
+                late = TransientError("The row's time ran out while its request was on the wire.", kind="deadline")
+                late.outcome_unknown = True
+                raise late from None
+            raise
+        finally:
+            self._due.pop(task, None)
+            self._late.discard(task)
+
+    def close(self) -> None:
+        """Looks no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task, due in list(self._due.items()):
+            if due < now:
+                del self._due[task]
+                self._late.add(task)
+                task.cancel()
+        self._timer = loop.call_later(_LOOKS_EVERY, self._look) if self._due else None
