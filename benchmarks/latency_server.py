@@ -6,7 +6,7 @@ once from a seed (`latencies`), so that a benchmark can compute what the best or
 
     python -m benchmarks.latency_server --port 0 --latency 0.2 --sigma 0.8 --rows 5000
 
-Prints its address. `GET /stats` tells its CPU seconds, its calls and the most that were in flight at once.
+Prints its address. It lists its one model, `loopback`. `GET /stats` tells its CPU seconds, its calls and the most that were in flight at once.
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ class Connection(asyncio.Protocol):
             self._take(request, head)
 
     def _take(self, request: bytes, head: int) -> None:
+        if request.startswith(b"GET /v1/models"):
+            self._send(_response(b'{"object": "list", "data": [{"id": "loopback", "object": "model"}]}'))
+            return
         if request.startswith(b"GET"):
             self._send(self._server.stats())
             return

@@ -62,6 +62,9 @@ class CountingModel:
     def limits(self, model: str) -> EndpointLimits:
         return EndpointLimits(model)
 
+    async def is_ready(self, model: str) -> bool:
+        return False
+
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
     ) -> ModelReply:

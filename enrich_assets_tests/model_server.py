@@ -154,6 +154,11 @@ class ModelServer:
         await runner.cleanup()
 
     async def _models(self, _: web.Request) -> web.Response:
+        with self._lock:
+            refuses = any(plan.fault == "invalid_key" and plan.times is None for plan in self.plans)
+        if refuses:
+            status, code, message = _HTTP_FAULTS["invalid_key"]
+            return web.json_response({"error": {"message": message, "code": code}}, status=status)
         known = {"id": "loopback", "object": "model", "owned_by": "tests"}
         return web.json_response({"object": "list", "data": [known]})
 

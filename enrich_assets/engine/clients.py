@@ -85,6 +85,13 @@ class ModelTransport(Protocol):
         """What the model's endpoint allows."""
         ...
 
+    async def is_ready(self, model: str) -> bool:
+        """Whether the endpoint says, before anything is paid, that it takes the key and has the model.
+
+        False where it does not say; raises EndpointError where it refuses the key.
+        """
+        ...
+
     def parameters(self, model: str) -> Mapping[str, Any]:
         """Everything besides the messages and the schema that is sent and can change the answer."""
         ...

@@ -61,6 +61,12 @@ class Gate:
         """
         return _Passage(self, tokens)
 
+    def open(self) -> None:
+        """Opens all slots: the endpoint said that it takes the key and has the model."""
+        if not self._has_answered and not self._has_refused:
+            self._bearable = self._slots
+            self._wire.resize(self.limit)
+
     async def hold(self, seconds: float | None) -> None:
         """Notes that the endpoint refused a request because there are too many (429, 503).
 

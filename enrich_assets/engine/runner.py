@@ -117,6 +117,7 @@ async def _run(job: Job) -> PhaseResult:
         caps=Caps(run=shared.budget.run_usd, phase=shared.budget.phase_usd),
         slots=shared.concurrency,
         limits_of=lambda endpoint: job.ledger.limits(job.transport.limits(endpoint), wanted=shared.concurrency),
+        is_ready=job.transport.is_ready,
     )
     renewal = job.ledger.renewal(job.run.run_id, phase.name)
     calls = Calls(

@@ -37,6 +37,11 @@ def no_limits(endpoint: str) -> SharedLimits | None:
     return None
 
 
+async def does_not_say(endpoint: str) -> bool:
+    """An endpoint that does not say whether it is ready."""
+    return False
+
+
 class Sender:
     """Sends for one phase of one run, at most `slots` requests at a time on the wire to each endpoint."""
 
@@ -50,6 +55,7 @@ class Sender:
         caps: Caps = Caps(),
         slots: int = 16,
         limits_of: Callable[[str], SharedLimits | None] = no_limits,
+        is_ready: Callable[[str], Awaitable[bool]] = does_not_say,
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -61,6 +67,8 @@ class Sender:
         self._caps = caps
         self._slots = slots
         self._limits_of = limits_of
+        self._is_ready = is_ready
+        self._greetings: set[asyncio.Task[None]] = set()
         self._draw = draw
         self._sleep = sleep
         self._gates: dict[str, Gate] = {}
@@ -126,7 +134,7 @@ class Sender:
         """Ends what has not left yet, waits `grace` seconds for what has, cancels the rest, and gives back what this
         process may have at endpoints that it shares with others."""
         self._closing = True
-        for task in self._waiting:
+        for task in (*self._waiting, *self._greetings):
             task.cancel()
         if flying:
             _, late = await asyncio.wait(flying, timeout=grace)
@@ -135,6 +143,7 @@ class Sender:
             if late:
                 await asyncio.wait(late)
         self._deadlines.close()
+        await asyncio.gather(*self._greetings, return_exceptions=True)
         await asyncio.gather(*(limits.close() for limits in self._limits.values()))
 
     async def _once(
@@ -227,7 +236,16 @@ class Sender:
             if limits is not None:
                 self._limits[endpoint] = limits
             gate = self._gates[endpoint] = Gate(self._slots, shared=limits, patience=self._backoff.patience)
+            if request.kind == "model":
+                self._greetings.add(asyncio.ensure_future(self._greet(endpoint, gate)))
         return gate
+
+    async def _greet(self, endpoint: str, gate: Gate) -> None:
+        try:
+            if await self._is_ready(endpoint):
+                gate.open()
+        except EndpointError as error:
+            self._closed_endpoints[endpoint] = error
 
     def _refuse_closed(self, endpoint: str) -> None:
         if endpoint in self._closed_endpoints:

@@ -32,6 +32,8 @@ from enrich_assets.models.weights import weight_of
 ANSWER_LIMIT = 10_000_000
 """Most bytes of an answer that are read."""
 _ERROR_LIMIT = 100_000
+_PATIENCE_SECONDS = 5.0
+"""For the list of models: without it work begins too, only more carefully."""
 # Below the five seconds after which uvicorn, and with it vLLM, closes an idle connection: a request that is sent on
 # one that closes at that moment is lost, and must not be repeated blindly.
 _KEEP_ALIVE_SECONDS = 4.0
@@ -62,6 +64,32 @@ class DirectModels:
         """What the model's endpoint allows all processes together."""
         return limits_of(endpoint_of(model, self._endpoints))
 
+    async def is_ready(self, model: str) -> bool:
+        """Whether the endpoint's list of models, which costs nothing, is given for the key and names the model.
+
+        Raises EndpointError where the key is refused. https://platform.openai.com/docs/api-reference/models/list
+        """
+        endpoint = endpoint_of(model, self._endpoints)
+        key = key_of(endpoint, model) or ""
+        session = await self._session()
+        try:
+            async with session.get(
+                _address(endpoint.base_url or "", "models"),
+                headers=_headers(key),
+                allow_redirects=False,
+                timeout=_deadline(min(_PATIENCE_SECONDS, endpoint.timeout_seconds)),
+            ) as response:
+                status, headers = response.status, response.headers
+                raw = await _read(response, ANSWER_LIMIT)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return False  # what is wrong, the first request for an answer tells
+        found = _parsed(raw or b"")
+        if status in (401, 403):
+            raise _failure(found, raw or b"", status, headers, model=model, key=key)
+        listed = found.get("data") if status == 200 and isinstance(found, dict) else None
+        name = endpoint.model.removeprefix("openai/")
+        return isinstance(listed, list) and any(isinstance(one, dict) and one.get("id") == name for one in listed)
+
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
     ) -> ModelReply:
@@ -77,7 +105,7 @@ class DirectModels:
         started = time.perf_counter()
         try:
             async with session.post(
-                _address(endpoint.base_url or ""),
+                _address(endpoint.base_url or "", "chat/completions"),
                 data=_body(endpoint, messages, schema),
                 headers=_headers(key),
                 allow_redirects=False,
@@ -140,8 +168,8 @@ async def _life(forget: Callable[[], object]) -> AsyncGenerator[aiohttp.ClientSe
 
 
 @lru_cache(maxsize=64)
-def _address(base_url: str) -> URL:
-    return URL(f"{base_url.rstrip('/')}/chat/completions")
+def _address(base_url: str, path: str) -> URL:
+    return URL(f"{base_url.rstrip('/')}/{path}")
 
 
 @lru_cache(maxsize=64)
@@ -169,7 +197,7 @@ def _body(endpoint: ModelEndpoint, messages: Sequence[Mapping[str, str]], schema
     }
     if endpoint.temperature is not None:
         body["temperature"] = endpoint.temperature
-    head = json.dumps(body)
+    head = json.dumps(body)  # ASCII: what is no character at all (a lone surrogate) can be sent too
     return f'{head[:-1]}, "response_format": {format_text(schema)}}}'.encode("ascii")
 
 

@@ -52,6 +52,10 @@ class LiteLlm:
         """What the model's endpoint allows all processes together."""
         return limits_of(endpoint_of(model, self._endpoints))
 
+    async def is_ready(self, model: str) -> bool:
+        """False: the providers' ways to ask for this differ, and some count it as a request."""
+        return False
+
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
     ) -> ModelReply:

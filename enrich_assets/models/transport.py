@@ -37,6 +37,10 @@ class Models:
         """What the model's endpoint allows all processes together."""
         return limits_of(endpoint_of(model, self._endpoints))
 
+    async def is_ready(self, model: str) -> bool:
+        """Whether the endpoint says that it takes the key and has the model; asked on the direct path alone."""
+        return endpoint_of(model, self._endpoints).is_direct and await self._direct.is_ready(model)
+
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
     ) -> ModelReply:

@@ -458,3 +458,21 @@ def test_a_call_costs_little_cpu_time() -> None:
 
     with _InAThread(canned) as base_url:
         assert asyncio.run(seconds_a_call(base_url)) < 0.002, "several times what it takes, and less than litellm does"
+
+
+def test_an_endpoint_that_lists_its_models_says_whether_it_is_ready() -> None:
+    with ModelServer() as server:
+
+        def ready(model: str) -> bool:
+            endpoint = ModelEndpoint(model=model, base_url=server.base_url)
+            return asyncio.run(DirectModels({"m": endpoint}).is_ready("m"))
+
+        assert ready("openai/loopback")
+        assert not ready("openai/another")
+        server.plan("invalid_key")
+        with pytest.raises(EndpointError, match="refuses the key"):
+            ready("openai/loopback")
+        assert server.calls == 0
+    assert not asyncio.run(
+        DirectModels({"m": ModelEndpoint(model="openai/x", base_url="http://127.0.0.1:9/v1")}).is_ready("m")
+    )
