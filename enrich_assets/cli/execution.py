@@ -18,6 +18,7 @@ from enrich_assets.cli.place import Place
 from enrich_assets.cli.progress import run_progress
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
+from enrich_assets.defs.budgets import check_budget
 from enrich_assets.defs.estimating import how_far_off
 from enrich_assets.defs.launch import Launched, close_dead_launches, execute
 from enrich_assets.defs.runs import check_models, registration_of
@@ -44,7 +45,9 @@ def check_ready(
             where=f"run {run_id}",
             fix=f"Run that one first: enrich run {run_id} --from {first.phase.name}, or enrich resume {run_id}.",
         )
-    check_models(graph, registration_of(graph, run_id, place.store, place.ledger, say)["settings"])
+    resolved = registration_of(graph, run_id, place.store, place.ledger, say)["settings"]
+    check_models(graph, resolved)
+    check_budget(graph, run_id, resolved, place.ledger)
 
 
 def phases_with_failed_rows(place: Place, graph: Graph, run_id: str) -> tuple[Phase, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from enrich_assets.core.errors import ArtifactError, SettingsError, UnknownRun
+from enrich_assets.defs.budgets import check_budget
 from enrich_assets.defs.estimating import freeze_estimate
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger, utc_now
@@ -67,6 +68,7 @@ def begin_run(
     if not like:
         registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
     check_models(graph, registered["settings"])
+    check_budget(graph, "", registered["settings"], ledger)
     freeze_estimate(graph, registered, store, ledger)
     run_id = ledger.claim_run(graph.name, registered)
     add_run(instance, graph, run_id)
@@ -92,7 +94,8 @@ def new_registration(
     """
     repeated = _registration_like(graph, like, store, ledger) if like else None
     if repeated is not None:
-        given: Mapping[str, Any] = {**graph.unresolved(repeated["settings"]), "title": ""}
+        # A run like a sample is the full one: the sample's answers serve it.
+        given: Mapping[str, Any] = {**graph.unresolved(repeated["settings"]), "title": "", "sample": None}
         preset, where = str(repeated["preset"]), f"settings like {like}"
     elif values is not None:
         given, preset = values, str(values.get("preset", ""))
@@ -150,6 +153,7 @@ def registration_of(
     )
     registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
     check_models(graph, registered["settings"])
+    check_budget(graph, run_id, registered["settings"], ledger)
     ledger.claim_run(graph.name, registered, run_id=run_id)
     return registered
 
