@@ -10,11 +10,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from enrich_assets.cli.output import console
-from enrich_assets.cli.progress import RunProgress, finished_line, progress_table, run_progress
+from enrich_assets.cli.progress import RunProgress, finished_line, progress_table, read_progress, working_line
 from enrich_assets.engine.ledger import Ledger, utc_now
+from enrich_assets.engine.progress import Pace
 
 if TYPE_CHECKING:
     from enrich_assets.engine.graph import Graph
@@ -92,12 +93,18 @@ class _Follower:
                 self._lines(ledger)
 
     def _live(self, ledger: Ledger) -> None:
+        from rich.console import Group, RenderableType
         from rich.live import Live
+        from rich.text import Text
 
+        pace = Pace()
         with Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
             while True:
                 ended = self._ending.wait(_LIVE_SECONDS)
-                live.update(progress_table(self._read(ledger)), refresh=True)
+                progress = self._read(ledger)
+                line = "" if ended else working_line(progress, pace)
+                below: list[RenderableType] = [Text(line, style="yellow")] if line else []
+                live.update(Group(progress_table(progress), *below), refresh=True)
                 if ended:
                     return
 
@@ -105,14 +112,11 @@ class _Follower:
         while True:
             ended = self._ending.wait(_LINES_SECONDS)
             for phase in self._read(ledger).phases:
-                if phase.name in self._planned and phase.name not in self._told and phase.mark in "✓✗":
+                if phase.name in self._planned and phase.name not in self._told and phase.mark in "✓✗‖":
                     self._told.add(phase.name)
                     print(finished_line(phase), file=self._stream, flush=True)
             if ended:
                 return
 
     def _read(self, ledger: Ledger) -> RunProgress:
-        recorded: list[dict[str, Any]] = ledger.phases(self._run_id)
-        return run_progress(
-            self._run_id, self._names, recorded, now=utc_now(), waiting=self._planned, since=self._since
-        )
+        return read_progress(ledger, self._run_id, self._names, waiting=self._planned, since=self._since)

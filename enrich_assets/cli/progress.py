@@ -8,13 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from enrich_assets.cli.output import DASH, clean, counted, duration, money, number, plain_table, total_cost
+from enrich_assets.engine.progress import Pace, RowsSoFar, how_it_goes, unknown_outcomes
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_NUMBERS = ("rows_in", "rows_done", "rows_out", "dropped", "failed", "calls", "reused", "cost")
-_MARKS = {"complete": "✓", "running": "▸", "blocked": "✗", "failed": "✗", "stopped": "✗"}
-_STYLES = {"✓": "green", "▸": "yellow", "✗": "red", "·": "dim"}
+    from enrich_assets.engine.ledger import Ledger
+    from enrich_assets.engine.spending import Spent
+
+_NUMBERS = ("rows_in", "rows_done", "rows_out", "dropped", "failed", "calls", "reused")
+_MARKS = {"complete": "✓", "running": "▸", "blocked": "✗", "failed": "✗", "stopped": "✗", "paused": "‖"}
+_STYLES = {"✓": "green", "▸": "yellow", "✗": "red", "‖": "yellow", "·": "dim"}
 PAUSE_SECONDS = 15.0
 """The longest pause between two phases of a launch."""
 BETWEEN = "between phases"
@@ -38,6 +42,8 @@ class PhaseProgress:
     calls: int | None = None
     reused: int | None = None
     cost: float | None = 0.0
+    unsettled: int = 0
+    """Requests in the cost that are on the wire, or whose outcome nobody knows."""
     seconds: float | None = None
     silent_seconds: float = 0.0
     heard_at: datetime | None = None
@@ -46,7 +52,7 @@ class PhaseProgress:
 
     @property
     def mark(self) -> str:
-        """✓ done, ▸ working, · waiting, ✗ failed, blocked or stopped."""
+        """✓ done, ▸ working, · waiting, ‖ paused, ✗ failed, blocked or stopped."""
         return _MARKS.get(self.status, "·")
 
     @property
@@ -71,14 +77,14 @@ class RunProgress:
     def state(self) -> str:
         """prepared, running, silent, complete, unfinished, or what the phase that ended it says.
 
-        That is failed, blocked or stopped. A run is running only while a phase of it is, and silent when that phase
-        gave no sign of life for `SILENT_SECONDS`. With `pause_seconds`, `BETWEEN` stands for unfinished so long.
+        That is failed, blocked, paused or stopped. A run is running only while a phase of it is, and silent when that
+        phase gave no sign of life for `SILENT_SECONDS`. With `pause_seconds`, `BETWEEN` stands for unfinished so long.
         """
         statuses = [phase.status for phase in self.phases]
         working = [phase.silent_seconds for phase in self.phases if phase.status == "running"]
         if working and min(working) > SILENT_SECONDS:
             return "silent"
-        for state in ("running", "failed", "blocked", "stopped"):
+        for state in ("running", "failed", "blocked", "paused", "stopped"):
             if state in statuses:
                 return state
         if not any(statuses):
@@ -96,13 +102,34 @@ class RunProgress:
 
     @property
     def cost(self) -> float | None:
-        """USD of the phases so far; None when a price is unknown."""
-        return total_cost([phase.cost for phase in self.phases if phase.status])
+        """USD that all attempts have cost so far; None when a price is unknown."""
+        return total_cost([phase.cost for phase in self.phases])
+
+    @property
+    def unsettled(self) -> int:
+        """Requests in the cost whose outcome nobody knows; of a phase that works they may be on the wire still."""
+        return sum(phase.unsettled for phase in self.phases if phase.status != "running")
+
+    @property
+    def working(self) -> PhaseProgress | None:
+        """The phase that somebody works on and is heard of."""
+        alive = (p for p in self.phases if p.status == "running" and p.silent_seconds <= SILENT_SECONDS)
+        return next(alive, None)
 
     @property
     def done(self) -> int:
         """Number of phases that are complete."""
         return sum(phase.status == "complete" for phase in self.phases)
+
+
+def read_progress(ledger: Ledger, run_id: str, names: Sequence[str], **how: Any) -> RunProgress:
+    """The run as the ledger shows it now; `how` as in `run_progress`."""
+    from enrich_assets.engine.ledger import utc_now
+    from enrich_assets.engine.spending import scopes_of
+
+    totals = ledger.totals([scopes_of(run_id, name)[1] for name in names])
+    spent = dict(zip(names, totals, strict=True))
+    return run_progress(run_id, names, ledger.phases(run_id), now=utc_now(), spent=spent, **how)
 
 
 def run_progress(
@@ -111,6 +138,7 @@ def run_progress(
     recorded: Sequence[Mapping[str, Any]],
     *,
     now: datetime,
+    spent: Mapping[str, Spent] | None = None,
     waiting: Sequence[str] = (),
     since: datetime | None = None,
     pause_seconds: float = 0.0,
@@ -118,7 +146,8 @@ def run_progress(
     """The run out of the ledger's rows. Phases in `waiting` that did not start after `since` count as not started.
 
     While somebody works on the run, so does a phase that is older than one before it: it will be made again. Who
-    follows a run live gives `pause_seconds`: after the end of a phase somebody may be at work for so long.
+    follows a run live gives `pause_seconds`: after the end of a phase somebody may be at work for so long. `spent` is
+    what each phase has cost in all attempts; without it, the cost is what the phase itself noted last.
     """
     known = {str(row["phase"]): row for row in recorded}
     is_worked_on = any(_is_fresh(row, now, pause_seconds) for row in recorded)
@@ -130,9 +159,9 @@ def run_progress(
         is_old = name in waiting and since is not None and (started is None or started < since)
         is_old = is_old or (is_worked_on and newest is not None and (started is None or started < newest))
         if row is None or is_old:
-            phases.append(PhaseProgress(place, name))
+            phases.append(PhaseProgress(place, name, **_cost(0.0, name, spent)))
         else:
-            phases.append(_phase(place, name, row, started, now))
+            phases.append(_phase(place, name, row, started, now, _cost(row["cost"], name, spent)))
         newest = max((moment for moment in (newest, started) if moment is not None), default=None)
     return RunProgress(run_id, tuple(phases), pause_seconds)
 
@@ -158,6 +187,25 @@ def progress_table(progress: RunProgress) -> Table:
     return table
 
 
+def cost_of(noted: float | None, spent: Spent) -> float | None:
+    """What a phase has cost, USD: the ledger's sum over all attempts, or what was noted before there was one."""
+    is_known = spent.spent or spent.reserved or spent.unsettled or spent.unpriced
+    return spent.total if is_known else noted
+
+
+def working_line(progress: RunProgress, pace: Pace) -> str:
+    """How fast the working phase goes: `tier3: 340 of 1,200 rows, 41 rows/s, …`; '' while none does.
+
+    `pace` has to be the same from frame to frame.
+    """
+    phase = progress.working
+    if phase is None or not phase.rows_in or phase.seconds is None:
+        return ""
+    rows = RowsSoFar(phase.rows_in, phase.rows_done or 0, phase.dropped or 0, phase.failed or 0)
+    pace.note(phase.seconds, rows.done)
+    return f"{phase.name}: {how_it_goes(rows, pace, cost=phase.cost, reused=phase.reused or 0)}"
+
+
 def finished_line(phase: PhaseProgress) -> str:
     """One plain line on a phase that ended."""
     parts = [f"{phase.mark} {phase.number:>2} {phase.name:<12} {phase.rows:>12}"]
@@ -170,7 +218,8 @@ def finished_line(phase: PhaseProgress) -> str:
 
 
 def notes_of(progress: RunProgress) -> list[str]:
-    """What a frame says below its table: messages of phases that failed, and a phase that gives no sign of life."""
+    """What a frame says below its table: messages of phases that failed, a phase that gives no sign of life, how to
+    go on with a run that is paused, and what of its cost is not certain."""
     ended = [phase for phase in progress.phases if phase.message and phase.mark == "✗"]
     notes = [f"{phase.name}: {clean(phase.message)}" for phase in ended]
     for phase in progress.phases:
@@ -179,16 +228,32 @@ def notes_of(progress: RunProgress) -> list[str]:
                 f"{phase.name} gave no sign of life for {duration(phase.silent_seconds)}. "
                 f"If nobody works on it: enrich resume {progress.run_id}"
             )
-    return notes
+    if progress.state == "paused":
+        notes.append(f"go on with: enrich resume {progress.run_id}")
+    return notes + sure_of_cost(progress.unsettled)
 
 
-def _phase(place: int, name: str, row: Mapping[str, Any], started: datetime | None, now: datetime) -> PhaseProgress:
+def sure_of_cost(unsettled: int) -> list[str]:
+    """The sentence on requests of unknown outcome, where there are any."""
+    told = unknown_outcomes(unsettled)
+    return [f"cost: {told}"] if told else []
+
+
+def _cost(noted: float | None, name: str, spent: Mapping[str, Spent] | None) -> dict[str, Any]:
+    own = None if spent is None else spent.get(name)
+    return {"cost": noted} if own is None else {"cost": cost_of(noted, own), "unsettled": own.unsettled}
+
+
+def _phase(
+    place: int, name: str, row: Mapping[str, Any], started: datetime | None, now: datetime, cost: Mapping[str, Any]
+) -> PhaseProgress:
     ended, heard = _moment(row["ended_at"]), _moment(row["heartbeat_at"])
     return PhaseProgress(
         number=place,
         name=name,
         status=str(row["status"]),
         **{key: row[key] for key in _NUMBERS},
+        **cost,
         seconds=((ended or now) - started).total_seconds() if started else None,
         silent_seconds=(now - heard).total_seconds() if heard else 0.0,
         heard_at=heard,

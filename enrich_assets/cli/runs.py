@@ -15,6 +15,8 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")] = 20,
 ) -> None:
     """List the runs, newest first."""
+    from enrich_assets.cli.progress import sure_of_cost
+
     with open_place() as place:
         listed = list_runs(place, limit)
     if as_json:
@@ -35,23 +37,25 @@ def runs(
             money(entry["cost"]),
             duration(entry["seconds"]),
         )
-    console().print(table)
+    out = console()
+    out.print(table)
+    for note in sure_of_cost(sum(entry["unsettled"] for entry in listed)):
+        out.print(note, markup=False)
 
 
 def list_runs(place: Place, limit: int) -> list[dict[str, Any]]:
     """Of each run: run_id, graph, title, preset, created_at, state, phases, phases_done, cost (USD), seconds.
 
+    `unsettled` requests in the cost have an outcome that nobody knows; they count at their upper bound.
     `silent_since` (UTC) is the last sign of life of a run whose state is silent.
     """
-    from enrich_assets.cli.progress import run_progress
-    from enrich_assets.engine.ledger import utc_now
+    from enrich_assets.cli.progress import read_progress
     from enrich_assets.graphs.catalog import GRAPHS
 
-    now = utc_now()
     listed: list[dict[str, Any]] = []
     for known in place.ledger.runs(limit=limit):
         names = GRAPHS[known["graph"]].names if known["graph"] in GRAPHS else ()
-        progress = run_progress(known["run_id"], names, place.ledger.phases(known["run_id"]), now=now)
+        progress = read_progress(place.ledger, known["run_id"], names)
         spent = [phase.seconds for phase in progress.phases if phase.seconds is not None]
         listed.append(
             {
@@ -61,6 +65,7 @@ def list_runs(place: Place, limit: int) -> list[dict[str, Any]]:
                 "phases": len(progress.phases),
                 "phases_done": progress.done,
                 "cost": progress.cost,
+                "unsettled": progress.unsettled,
                 "seconds": round(sum(spent), 3) if spent else None,
             }
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from enrich_assets.engine.resume import Standing
 
 _MARKS = {"done": "✓", "missing": "·", "outdated": "!", "waiting": "!", "blocked": "✗", "damaged": "✗"}
-_STYLES = {"✓": "green", "▸": "yellow", "·": "dim", "!": "yellow", "✗": "red"}
+_STYLES = {"✓": "green", "▸": "yellow", "‖": "yellow", "·": "dim", "!": "yellow", "✗": "red"}
 
 
 def show(
@@ -56,20 +56,23 @@ def show(
 def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
     """run_id, graph, title, preset, state, created_at, like, cost, report files, and the facts of each phase.
 
-    `attempt` of a phase is how its last attempt ended, where the ledger says that it failed or was stopped.
+    `attempt` of a phase is how its last attempt ended, where the ledger says that it failed, was paused or stopped.
+    `cost` (USD) is what all attempts have cost, with `unsettled` requests of unknown outcome at their upper bound.
     """
-    from enrich_assets.cli.progress import run_progress
+    from enrich_assets.cli.progress import cost_of, read_progress
     from enrich_assets.core.envelope import Envelope
     from enrich_assets.defs.standing import envelopes_of, where_it_stands
-    from enrich_assets.engine.ledger import utc_now
+    from enrich_assets.engine.spending import Spent, scopes_of
 
     envelopes = envelopes_of(graph, run_id, place.store, every_file=False)
     registered = place.ledger.registration(run_id) or {}
     known = next((run for run in place.ledger.runs() if run["run_id"] == run_id), {})
     recorded = place.ledger.phases(run_id)
-    progress = run_progress(run_id, graph.names, recorded, now=utc_now())
+    progress = read_progress(place.ledger, run_id, graph.names)
     working = {phase.name for phase in progress.phases if phase.status == "running"}
     standings = where_it_stands(graph, run_id, place.store, every_file=False)
+    totals = place.ledger.totals([scopes_of(run_id, name)[1] for name in graph.names])
+    spent: dict[str, Spent] = dict(zip(graph.names, totals, strict=True))
     phases: list[dict[str, Any]] = []
     reports: list[str] = []
     for standing in standings:
@@ -82,6 +85,10 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
             "attempt": last_attempt(recorded, standing.phase.name),
         }
         envelope = envelopes[standing.phase.name]
+        usage = envelope.usage if isinstance(envelope, Envelope) else None
+        sums = spent[standing.phase.name]
+        entry["cost"] = cost_of(0.0 if usage is None else usage.paid, sums)
+        entry["unsettled"] = sums.unsettled or (0 if usage is None else usage.unsettled)
         if isinstance(envelope, Envelope):
             entry |= {
                 "duration_seconds": round(envelope.duration_seconds, 3),
@@ -103,14 +110,15 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
         "overrides": registered.get("overrides", {}),
         "folder": folder,
         "reports": [f"{folder}/{name}" for name in reports],
-        "cost": total_cost([entry["usage"]["cost"] for entry in phases if "usage" in entry]),
+        "cost": total_cost([entry["cost"] for entry in phases]),
+        "unsettled": sum(entry["unsettled"] for entry in phases if not entry["is_working"]),
         "phases": phases,
     }
 
 
 def _state(progress: RunProgress, standings: list[Standing]) -> str:
     """What goes on, or went wrong, says the ledger; what is there say the envelopes."""
-    if progress.state in ("running", "silent", "failed", "stopped"):
+    if progress.state in ("running", "silent", "failed", "paused", "stopped"):
         return progress.state
     states = {standing.state for standing in standings}
     if "blocked" in states:
@@ -122,6 +130,8 @@ def _state(progress: RunProgress, standings: list[Standing]) -> str:
 
 def _print_run(found: Mapping[str, Any]) -> None:
     from rich.text import Text
+
+    from enrich_assets.cli.progress import sure_of_cost
 
     out = console()
     named = f" · {clean(found['title'])}" if found["title"] else ""
@@ -142,7 +152,7 @@ def _print_run(found: Mapping[str, Any]) -> None:
     for heading in (2, 3, 7):
         table.columns[heading].no_wrap = True
     for entry in found["phases"]:
-        mark = "▸" if entry["is_working"] else "✗" if entry["attempt"] else _MARKS[entry["state"]]
+        mark = _mark(entry)
         row: list[Any] = [Text(mark, style=_STYLES[mark]), str(entry["number"]), entry["phase"]]
         if "counts" in entry:
             counts, usage = entry["counts"], entry["usage"]
@@ -150,11 +160,11 @@ def _print_run(found: Mapping[str, Any]) -> None:
                 f"{number(counts['rows_in'])} → {number(counts['rows_out'])}",
                 Text(_left_out(counts)),
                 _requests(usage),
-                money(usage["cost"]),
+                money(entry["cost"]),
                 duration(entry["duration_seconds"]),
             ]
         else:
-            row += [_why_without_numbers(entry), "", "", "", ""]
+            row += [_why_without_numbers(entry), "", "", money(entry["cost"]) if entry["cost"] != 0 else "", ""]
         table.add_row(*row)
     out.print(table)
     for entry in found["phases"]:
@@ -164,8 +174,18 @@ def _print_run(found: Mapping[str, Any]) -> None:
         elif entry["state"] not in ("done", "missing") and not entry["is_working"]:
             out.print(f"{entry['phase']} is {entry['state']}: {clean(entry['why'])}", markup=False)
     out.print(f"cost {money(found['cost'])} · files in {found['folder']}", markup=False, soft_wrap=True)
+    for note in sure_of_cost(found["unsettled"]):
+        out.print(note, markup=False)
     for path in found["reports"]:
         out.print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def _mark(entry: Mapping[str, Any]) -> str:
+    if entry["is_working"]:
+        return "▸"
+    if entry["attempt"]:
+        return "‖" if entry["attempt"]["status"] == "paused" else "✗"
+    return _MARKS[entry["state"]]
 
 
 def _why_without_numbers(entry: Mapping[str, Any]) -> str:

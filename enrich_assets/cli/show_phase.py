@@ -23,9 +23,11 @@ _CELL = 60
 def phase_facts(place: Place, graph: Graph, run_id: str, phase: Phase) -> dict[str, Any]:
     """The envelope, the columns with their descriptions, the first rows and the files of one phase, every hash checked.
 
-    `attempt` is how the last attempt ended, where the ledger says that it failed or was stopped.
-    Raises ArtifactMissing, which says how an attempt ended, and ArtifactDamaged.
+    `attempt` is how the last attempt ended, where the ledger says that it failed, was paused or stopped; `cost` (USD)
+    is what all attempts have cost, with `unsettled` requests of unknown outcome at their upper bound. Raises
+    ArtifactMissing, which says how an attempt ended, and ArtifactDamaged.
     """
+    from enrich_assets.cli.progress import cost_of
     from enrich_assets.core.errors import ArtifactMissing
     from enrich_assets.engine.columns import ROW_ID
 
@@ -35,6 +37,7 @@ def phase_facts(place: Place, graph: Graph, run_id: str, phase: Phase) -> dict[s
     except ArtifactMissing as error:
         raise _not_made(run_id, phase, attempt) from error
     envelope: Envelope = loaded.envelope
+    spent = place.ledger.spent(run_id, phase.name)
     declared = {"row_id": ROW_ID, **graph.columns(phase)}
     folder = f"{place.store.root}/{graph.name}/{run_id}"
     suffix = "json" if phase.makes == "document" else "parquet"
@@ -42,6 +45,8 @@ def phase_facts(place: Place, graph: Graph, run_id: str, phase: Phase) -> dict[s
         "description": phase.description,
         "path": f"{folder}/{phase.name}.{suffix}",
         "attempt": attempt,
+        "cost": cost_of(envelope.usage.paid, spent),
+        "unsettled": spent.unsettled or envelope.usage.unsettled,
         "envelope": envelope.model_dump(mode="json"),
         "columns": [
             {"name": name, "type": kind, "description": declared[name].description if name in declared else ""}
@@ -54,9 +59,9 @@ def phase_facts(place: Place, graph: Graph, run_id: str, phase: Phase) -> dict[s
 
 
 def last_attempt(recorded: Sequence[Mapping[str, Any]], phase: str) -> dict[str, str] | None:
-    """status and message of a phase that the ledger shows as failed or stopped; None for any other."""
+    """status and message of a phase that the ledger shows as failed, paused or stopped; None for any other."""
     row = next((row for row in recorded if row["phase"] == phase), None)
-    if row is None or row["status"] not in ("failed", "stopped"):
+    if row is None or row["status"] not in ("failed", "paused", "stopped"):
         return None
     return {"status": str(row["status"]), "message": clean(row["message"] or "")}
 
@@ -65,7 +70,8 @@ def failure_lines(run_id: str, phase: str, attempt: Mapping[str, str]) -> list[s
     """What an attempt that failed or was stopped said, and the command to go on with, once."""
     way_on = f"enrich resume {run_id}"
     message = attempt["message"].removeprefix(f"{phase}: ")
-    told = f"✗ {phase} {attempt['status']}" + (f": {message}" if message else "")
+    mark = "‖" if attempt["status"] == "paused" else "✗"
+    told = f"{mark} {phase} {attempt['status']}" + (f": {message}" if message else "")
     return [told] if way_on in message else [told, f"  go on with: {way_on}"]
 
 
@@ -76,13 +82,15 @@ def _not_made(run_id: str, phase: Phase, attempt: Mapping[str, str] | None) -> A
         what, fix = f"{phase.name} is not made yet.", f"enrich resume {run_id} makes it."
     else:
         told, *way_on = failure_lines(run_id, phase.name, attempt)
-        what, fix = told.removeprefix("✗ "), f"enrich resume {run_id}" if way_on else ""
+        what, fix = told[2:], f"enrich resume {run_id}" if way_on else ""
     return ArtifactMissing(what, where=f"run {run_id}", fix=fix)
 
 
 def print_phase(found: Mapping[str, Any]) -> None:
     """The facts of a phase for people."""
     from rich.text import Text
+
+    from enrich_assets.engine.progress import unknown_outcomes
 
     out, envelope = console(), found["envelope"]
     counts, usage = envelope["counts"], envelope["usage"]
@@ -104,9 +112,9 @@ def print_phase(found: Mapping[str, Any]) -> None:
         f"{usage['model_calls']} model, {usage['page_requests']} page, {usage['search_requests']} "
         f"search; {usage['answers_reused']} from the ledger",
     )
-    facts.add_row(
-        "cost", f"{money(usage['cost'])}, {number(usage['tokens_in'])} tokens in, {number(usage['tokens_out'])} out"
-    )
+    tokens = f"{number(usage['tokens_in'])} tokens in, {number(usage['tokens_out'])} out"
+    note = unknown_outcomes(found["unsettled"])
+    facts.add_row("cost", f"{money(found['cost'])}, {tokens}" + (f"; {note}" if note else ""))
     facts.add_row("models", clean(", ".join(usage["models"]) or "none"))
     facts.add_row("time", f"{duration(envelope['duration_seconds'])}, from {envelope['started_at']}")
     made_from = [f"{ref['phase']}\N{NO-BREAK SPACE}{ref['data_sha256'][:12]}" for ref in envelope["inputs"]]

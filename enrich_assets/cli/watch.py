@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from enrich_assets.cli.output import clean, console, money
-from enrich_assets.cli.place import Place, open_place
+from enrich_assets.cli.place import open_place
 
 if TYPE_CHECKING:
     from enrich_assets.cli.progress import RunProgress
+    from enrich_assets.engine.progress import Pace
 
 _REFRESH_SECONDS = 0.5
 
@@ -25,41 +26,38 @@ def watch(
     """Follow a run live until it ends. Without a terminal it shows one frame."""
     with open_place() as place:
         graph, run_id = place.find_run(run_name)
+        from enrich_assets.cli.progress import BETWEEN, PAUSE_SECONDS, read_progress
+        from enrich_assets.engine.progress import Pace
+
         title = next((str(run["title"]) for run in place.ledger.runs() if run["run_id"] == run_id), "")
         out = console()
         if once or not out.is_terminal:
-            out.print(_frame(_read(place, graph.names, run_id), title))
+            out.print(_frame(read_progress(place.ledger, run_id, graph.names), title, Pace()))
             return
         from rich.live import Live
 
-        from enrich_assets.cli.progress import BETWEEN, PAUSE_SECONDS
-
+        pace = Pace()
         with Live(console=out, auto_refresh=False) as live:
             while True:
-                progress = _read(place, graph.names, run_id, PAUSE_SECONDS)
-                live.update(_frame(progress, title), refresh=True)
+                progress = read_progress(place.ledger, run_id, graph.names, pause_seconds=PAUSE_SECONDS)
+                live.update(_frame(progress, title, pace), refresh=True)
                 if progress.state not in ("running", "silent", "prepared", BETWEEN):
                     return
                 time.sleep(_REFRESH_SECONDS)
 
 
-def _read(place: Place, names: tuple[str, ...], run_id: str, pause_seconds: float = 0.0) -> RunProgress:
-    from enrich_assets.cli.progress import run_progress
-    from enrich_assets.engine.ledger import utc_now
-
-    return run_progress(run_id, names, place.ledger.phases(run_id), now=utc_now(), pause_seconds=pause_seconds)
-
-
-def _frame(progress: RunProgress, title: str) -> Any:
+def _frame(progress: RunProgress, title: str, pace: Pace) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    from enrich_assets.cli.progress import notes_of, progress_table
+    from enrich_assets.cli.progress import notes_of, progress_table, working_line
 
+    working = working_line(progress, pace)
     named = f" · {clean(title)}" if title else ""
     head = f"{progress.run_id}{named} · {progress.state} · {progress.done} of {len(progress.phases)} phases"
     return Group(
         Text(f"{head} · cost {money(progress.cost)}", style="bold"),
         progress_table(progress),
+        *([Text(working, style="yellow")] if working else []),
         *(Text(note) for note in notes_of(progress)),
     )

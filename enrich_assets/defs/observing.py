@@ -75,7 +75,6 @@ class Observer:
         self._launched = _launched_at(context) or utc_now()
         self._schedule = Schedule()
         self._pace = Pace()
-        self._pace.note(0.0, 0)
         self._rows: RowsSoFar | None = None
 
     def report(self, meter: Meter, rows: RowsSoFar) -> None:

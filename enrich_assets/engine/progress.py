@@ -29,15 +29,20 @@ class RowsSoFar:
 
 
 class Pace:
-    """Rows a second, from counts that are noted as time goes by (seconds of any clock that does not go back)."""
+    """Rows a second, from counts that are noted as time goes by."""
 
     def __init__(self) -> None:
         self._noted: deque[tuple[float, int]] = deque()
 
     def note(self, moment: float, done: int) -> None:
-        """Notes how many rows are done at a moment."""
-        if self._noted and done < self._noted[-1][1]:
-            self._noted.clear()  # the phase began anew
+        """Notes how many rows are done so many seconds after the phase began; the first time also that it began.
+
+        What was noted of an earlier phase, or an earlier attempt, is forgotten.
+        """
+        if self._noted and (moment < self._noted[-1][0] or done < self._noted[-1][1]):
+            self._noted.clear()
+        if not self._noted:
+            self._noted.append((0.0, 0))
         self._noted.append((moment, done))
         # The newest of those that are too old stays: the window begins there.
         while len(self._noted) > 2 and self._noted[1][0] <= moment - WINDOW_SECONDS:
@@ -45,7 +50,7 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Rows a second over the window, or since the first note; None before that can be told."""
+        """Rows a second over the window, or since the beginning; None before that can be told."""
         if len(self._noted) < 2:
             return None
         (first, before), (last, now) = self._noted[0], self._noted[-1]

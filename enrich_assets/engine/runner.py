@@ -169,6 +169,8 @@ async def _run(job: Job) -> PhaseResult:
         finally:
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
+            with suppress(StorageError, LeaseLost):
+                await job.ledger.written()  # what is told at the end has nothing in it that is about to be settled
             await _tell(job, calls.meter, outcomes)
         await job.ledger.written()
         spent = job.ledger.spent(job.run.run_id, phase.name)
