@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from enrich_assets.engine.estimate import Estimate, PhaseEstimate
     from enrich_assets.engine.uncertain import Span
 
+_SHOWN_USD = 0.0001
+"""Less than this is shown as nothing."""
+
 
 def estimate(
     run_name: Annotated[
@@ -182,7 +185,7 @@ def _thousands(tokens: float) -> str:
 def _usd(span: Span | None) -> str:
     if span is None:
         return money(None)
-    return money(0) if not span.high else _dollars(span.likely, span.low, span.high)
+    return money(0) if span.high < _SHOWN_USD else _dollars(span.likely, span.low, span.high)
 
 
 def _dollars(likely: float, low: float, high: float) -> str:

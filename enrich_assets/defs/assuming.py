@@ -14,10 +14,11 @@ from typing import Any
 
 from enrich_assets.defs.past_runs import asked_model
 from enrich_assets.engine.asking import schema_of
-from enrich_assets.engine.estimate import Assumed, Estimate, Plan
+from enrich_assets.engine.estimate import Estimate
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.plans import Assumed, Plan
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.engine.spending import Spent
 from enrich_assets.engine.typical import (

@@ -20,10 +20,11 @@ from enrich_assets.defs.assuming import assumed_of, limit_of, said, token_prices
 from enrich_assets.defs.known_answers import characters_a_call, look_up
 from enrich_assets.defs.past_runs import Past, actual_of, asked_model, past_run, past_runs, seen_of
 from enrich_assets.defs.standing import where_it_stands
-from enrich_assets.engine.estimate import Estimate, Looked, Plan, Seen, accuracy, estimate
+from enrich_assets.engine.estimate import Estimate, accuracy, estimate
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.plans import Looked, Plan, Seen
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.models.llm import endpoint_of, parameters_of
 from enrich_assets.models.settings import ModelEndpoint
@@ -127,6 +128,7 @@ class _Gathering:
             done=self._done(phase, envelope),
             held=held,
             is_same=is_same,
+            some_known=self._knows_some(phase, held) if envelope is None and model else False,
             looked=self._looked(phase) if envelope is None and phase.shape == "ask" and model else None,
             seen=self._seen(phase),
             assumed=assumed_of(graph, phase, resolved, self.rows),
@@ -189,6 +191,11 @@ class _Gathering:
                 counts = envelope.counts
                 return counts.rows_in - counts.dropped_by_reason.get("beyond_sample", 0), False
         return 0, False
+
+    def _knows_some(self, phase: Phase, held: int) -> bool:
+        """Whether a run like this one has answers to some requests of a row phase that changed since."""
+        past = self.own if self.own and phase.name in self.own.envelopes else self.base
+        return phase.shape == "row" and not held and past is not None and phase.name in past.envelopes
 
     def _looked(self, phase: Phase) -> Looked | None:
         main = self.graph.main_input(phase)
@@ -265,7 +272,8 @@ def _first_rows(graph: Graph, registered: Mapping[str, Any]) -> list[Mapping[str
 
 def _world(graph: Graph, resolved: Mapping[str, Any]) -> str:
     """Fingerprint of the shared settings that clients read: where things are searched, and how pages are fetched."""
-    apart = {*EngineSettings.model_fields, "models"}
+    # The sources are the first rows, and are compared as such.
+    apart = {*EngineSettings.model_fields, "models", "sources", "compare_with"}
     apart |= {name for phase in graph.phases for name in inherited_fields(phase.settings)}
     return fingerprint(
         {k: resolved.get(k) for k in graph.shared.model_fields if k not in apart and k != "compare_with"}

@@ -15,10 +15,10 @@ from enrich_assets.core.errors import CallError, DeclarationError, FinalError
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import EndpointLimits, ModelReply, Prompt, Weight
-from enrich_assets.engine.estimate import Looked
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Drop, Phase, Row
+from enrich_assets.engine.plans import Looked
 from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.engine.requests import Reply, Request, replayed
 from enrich_assets.engine.sending import Sender
@@ -114,6 +114,9 @@ class _NothingIsSent:
 
     def limits(self, model: str) -> EndpointLimits:
         return EndpointLimits(model)
+
+    async def is_ready(self, model: str) -> bool:
+        return False
 
     async def complete(
         self, model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]

@@ -12,10 +12,10 @@ from typing import Any
 
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import ArtifactError
-from enrich_assets.engine.estimate import Seen
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.plans import Seen
 from enrich_assets.engine.typical import typical_prompt
 from enrich_assets.models.settings import EXTRACTIVE
 from enrich_assets.store.store import Store
@@ -61,16 +61,22 @@ def past_run(graph: Graph, run_id: str, store: Store, ledger: Ledger, *, also: S
 
 
 def past_runs(graph: Graph, preset: str, store: Store, ledger: Ledger, *, most: int, but: str = "") -> list[Past]:
-    """The newest complete runs of a preset, newest first; where there is none, those of other presets."""
+    """The newest complete runs of a preset, newest first; where there is none, those of other presets.
+
+    Runs that replayed another one come only where there are no others: they do not show what rows take.
+    """
     known = [run for run in ledger.runs(graph.name, limit=_LOOKED_THROUGH) if run["run_id"] != but]
     for group in ([run for run in known if run["preset"] == preset], known):
+        replaying: list[Past] = []
         found: list[Past] = []
         for run in group:
-            if len(found) < most and _is_complete(graph, str(run["run_id"]), ledger):
-                past = past_run(graph, str(run["run_id"]), store, ledger)
-                found += [past] if past is not None else []
-        if found:
-            return found
+            if len(found) == most:
+                break
+            past = past_run(graph, str(run["run_id"]), store, ledger) if _is_complete(graph, run, ledger) else None
+            if past is not None:
+                (replaying if past.registered.get("like") else found).append(past)
+        if found or replaying:
+            return found or replaying[:most]
     return []
 
 
@@ -137,6 +143,6 @@ def _longer(graph: Graph, phase: Phase, was: Mapping[str, Any], now: Mapping[str
     return lengths[1] / lengths[0]
 
 
-def _is_complete(graph: Graph, run_id: str, ledger: Ledger) -> bool:
-    done = {str(row["phase"]) for row in ledger.phases(run_id) if row["status"] == "complete"}
+def _is_complete(graph: Graph, run: Mapping[str, Any], ledger: Ledger) -> bool:
+    done = {str(row["phase"]) for row in ledger.phases(str(run["run_id"])) if row["status"] == "complete"}
     return done >= set(graph.names)

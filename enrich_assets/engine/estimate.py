@@ -2,7 +2,7 @@
 
 Rows flow through the phases: of those that come in some leave, up to a limit; those that were not answered yet are
 asked about; a call has tokens, tokens have a price. The rates are those of earlier runs, or assumed. What is known of
-a phase is gathered in `defs.estimating`; how doubt is carried belongs to `engine.uncertain`.
+a phase stands in `engine.plans`, gathered in `defs.estimating`; how doubt is carried belongs to `engine.uncertain`.
 """
 
 from __future__ import annotations
@@ -10,89 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from enrich_assets.engine.plans import Plan, Seen
 from enrich_assets.engine.typical import (
     ASSUMED_FACTOR,
     CREATED_FACTOR,
+    DISPLACED,
     OTHER_MODEL,
     OWN_TEXT_FACTOR,
     ROWS_CHANGE,
+    SOME_KNOWN,
+    SOME_KNOWN_FACTOR,
     TOKENS_VARY,
 )
 from enrich_assets.engine.uncertain import Law, Span, Uncertain, doubted, rate, total, within_factor
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What an earlier run shows of a phase. `units`: requests that its rows take if none is repeated; `is_fresh`:
-    nothing was answered beforehand, so that `calls`, `searches` and `pages` are what the rows take."""
-
-    run_id: str
-    model: str
-    is_like: bool
-    """Whether it had the same model and settings as the run that is estimated."""
-    rows: float
-    passed: float
-    units: float = 0.0
-    calls: float = 0.0
-    searches: float = 0.0
-    pages: float = 0.0
-    tokens_in: float = 0.0
-    tokens_out: float = 0.0
-    is_fresh: bool = True
-
-
-@dataclass(frozen=True)
-class Assumed:
-    """What is assumed where no run shows it: per row `passes`, `calls` (of a phase that asks row by row: of one
-    request), `searches`, `pages`; per call the tokens."""
-
-    passes: float = 1.0
-    calls: float = 1.0
-    searches: float = 0.0
-    pages: float = 0.0
-    tokens_in: float = 0.0
-    tokens_out: float = 0.0
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What looking every row's request up in the ledger showed: `kept` rows that known answers let pass, `open` rows
-    that have to be asked about in `calls` requests of `tokens_in` tokens each, `known` answers."""
-
-    kept: int
-    open: int
-    calls: int
-    known: int
-    tokens_in: float = 0.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is known of a phase before it runs.
-
-    `model`: the one that is asked, empty where none is. `usd`: price of a token in and out, None where unknown.
-    `done`: rows in and out of a phase that stands already. `held`: rows whose answers are there already, `is_same`
-    where they are certain to be rows of this run. `limit`: rows that leave at most.
-    """
-
-    number: int
-    phase: str
-    shape: Literal["ask", "row", "table"]
-    creates: bool = False
-    model: str = ""
-    batch: int = 1
-    limit: float | None = None
-    sample: int | None = None
-    usd: tuple[float, float] | None = (0.0, 0.0)
-    search_is_priced: bool = True
-    done: tuple[int, int] | None = None
-    held: int = 0
-    is_same: bool = False
-    looked: Looked | None = None
-    seen: Sequence[Seen] = ()
-    assumed: Assumed = Assumed()
 
 
 @dataclass(frozen=True)
@@ -141,17 +73,17 @@ class Estimate:
 
 def estimate(plans: Sequence[Plan], rows: float) -> Estimate:
     """The estimate of the phases in order; `rows` come into the first of them."""
-    flowing = Uncertain(rows)
+    flowing, others = Uncertain(rows), 0.0
     found: list[PhaseEstimate] = []
     sums: dict[str, list[Uncertain]] = {"calls": [], "tokens_in": [], "tokens_out": []}
     costs: list[Uncertain | None] = []
     for plan in plans:
-        work = _work(plan, flowing)
+        work = _work(plan, flowing, others)
         for name, figures in sums.items():
             figures.append(getattr(work, name))
         costs.append(work.usd)
         found.append(work.told(plan))
-        flowing = work.rows_out
+        flowing, others = work.rows_out, work.others
     priced = [cost for cost in costs if cost is not None]
     return Estimate(
         phases=tuple(found),
@@ -173,6 +105,8 @@ class _Work:
     tokens_out: Uncertain = Uncertain(0.0)
     usd: Uncertain | None = Uncertain(0.0)
     known: int = 0
+    others: float = 0.0
+    """Share of `rows_out` that the run before did not have here."""
     assumed: tuple[str, ...] = ()
 
     def told(self, plan: Plan) -> PhaseEstimate:
@@ -189,21 +123,20 @@ class _Work:
         )
 
 
-def _work(plan: Plan, rows: Uncertain) -> _Work:
+def _work(plan: Plan, rows: Uncertain, others: float) -> _Work:
     if plan.done is not None:
         return _Work(Uncertain(plan.done[0]), Uncertain(plan.done[1]))
     asked = rows if plan.sample is None else rows.at_most(plan.sample)
     passing, is_assumed = _passing(plan, asked.value)
     looked = plan.looked
     out = asked * passing if looked is None else Uncertain(looked.kept) + passing.times(looked.open)
-    if not plan.creates:
-        out = out.at_most(asked.value) if not asked.deviation else out
     if plan.limit is not None:
         out = out.at_most(plan.limit)
     assumed = ("passes",) if is_assumed else ()
     if plan.shape == "table" or (plan.shape == "ask" and not plan.model):
-        return _Work(rows, out, assumed=assumed)
-    fresh = _fresh(plan, asked)
+        # What is chosen among rows of which some are new, or are judged anew, is another choice.
+        return _Work(rows, out, others=_other_rows(others, DISPLACED * others, passing), assumed=assumed)
+    fresh = _fresh(plan, asked, others)
     known = looked.known if looked is not None else round(min(plan.held, asked.value))
     asking = _Asking(plan, fresh)
     return _Work(
@@ -216,6 +149,7 @@ def _work(plan: Plan, rows: Uncertain) -> _Work:
         tokens_out=asking.tokens_out,
         usd=asking.usd,
         known=known,
+        others=_other_rows(others, fresh.value / asked.value if asked.value else 0.0, passing),
         assumed=(*assumed, *asking.assumed),
     )
 
@@ -235,7 +169,13 @@ def _passing(plan: Plan, ahead: float) -> tuple[Uncertain, bool]:
     return (_wider(found, OTHER_MODEL, f"{source}, seen otherwise") if is_other else found), False
 
 
-def _fresh(plan: Plan, asked: Uncertain) -> Uncertain:
+def _other_rows(others: float, judged_anew: float, passing: Uncertain) -> float:
+    """Share of the rows that leave a phase and that the run before did not have there: those that came new, and those
+    that only a new judgement, or a new choice, lets pass."""
+    return 1 - (1 - others) * (1 - min(1.0, judged_anew) * (1 - min(1.0, passing.value)))
+
+
+def _fresh(plan: Plan, asked: Uncertain, others: float) -> Uncertain:
     """The rows that have to be asked about."""
     if plan.looked is not None:
         return Uncertain(plan.looked.open)
@@ -244,7 +184,8 @@ def _fresh(plan: Plan, asked: Uncertain) -> Uncertain:
     new = asked.beyond(plan.held)
     if plan.is_same:
         return new
-    return new + doubted(0.0, ROWS_CHANGE * min(plan.held, asked.value), f"{plan.phase} has other rows")
+    both = min(plan.held, asked.value)
+    return new + doubted(others * both, max(ROWS_CHANGE, others / 2) * both, f"{plan.phase} has other rows")
 
 
 class _Asking:
@@ -282,16 +223,18 @@ class _Asking:
         plan = self.plan
         looked = plan.looked
         units = Uncertain(looked.calls) if looked is not None else _in_batches(fresh, plan.batch)
-        seen = [one for one in plan.seen if one.calls > 0]
+        asked = [one for one in plan.seen if one.model]
         law: Law = "count" if plan.shape == "row" else "repeats"
         source = f"{plan.phase} calls"
-        rates = [(one.calls, one.units) for one in seen if one.is_fresh]
+        rates = [(one.calls, one.units) for one in asked if one.is_fresh]
         each = rate(rates, law=law, ahead=units.value, source=source)
         if each is None:
             self.assumed = ("calls",) if plan.shape == "row" else ()
             each = Uncertain(1.0) if plan.shape == "ask" else within_factor(plan.assumed.calls, ASSUMED_FACTOR, source)
+        if plan.some_known:
+            each = each * within_factor(SOME_KNOWN, SOME_KNOWN_FACTOR, f"{plan.phase} knows some")
         self.calls = units * each
-        seen, is_other = _preferred(seen)
+        seen, is_other = _preferred([one for one in asked if one.calls])
         if not seen:
             self.assumed = (*self.assumed, "tokens")
         self.tokens_in = self.calls * self._tokens("tokens_in", seen, is_other)
@@ -312,9 +255,9 @@ class _Asking:
 
 
 def _preferred(seen: Sequence[Seen]) -> tuple[list[Seen], bool]:
-    """The runs that were like this one; else all, and True."""
+    """The runs that were like this one; else the nearest one, and True."""
     like = [one for one in seen if one.is_like]
-    return (like, False) if like else (list(seen), bool(seen))
+    return (like, False) if like else (list(seen[:1]), bool(seen))
 
 
 def _wider(figure: Uncertain, share: float, source: str) -> Uncertain:

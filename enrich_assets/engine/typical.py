@@ -28,6 +28,11 @@ TOKENS_VARY = 0.1
 ROWS_CHANGE = 0.1
 """Standard deviation of the rows that come new to a phase that has its answers, as a share of its rows: where
 something before it changed, a few of them are others than before."""
+DISPLACED = 3.0
+"""How many rows one that is new to a ranking moves: a choice among rows of which a third is new is a new choice."""
+SOME_KNOWN, SOME_KNOWN_FACTOR = 0.5, 3.0
+"""Share of the calls that a row phase still has to make when its settings changed and a run like it has answers, and
+the factor within which that holds."""
 
 SURVIVE = 0.5
 """Share of the rows that a phase with a threshold lets pass."""

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich_assets.engine.estimate import Assumed, Looked, Plan, Seen, accuracy, estimate
+from enrich_assets.engine.estimate import accuracy, estimate
+from enrich_assets.engine.plans import Assumed, Looked, Plan, Seen
 from enrich_assets.engine.typical import answer_characters
 from enrich_assets.engine.uncertain import Span, Uncertain, doubted, rate, total, within_factor
 
@@ -193,3 +194,23 @@ def test_the_length_of_an_answer_comes_from_its_schema() -> None:
     listed = {"type": "array", "items": {"type": "object", "properties": {"name": text}}}
     assert 4 * 150 < answer_characters(listed) < 4 * 180
     assert answer_characters({"$ref": "#/$defs/A", "$defs": {"A": text}}) == 150
+
+
+def test_rows_that_are_judged_anew_bring_other_rows_behind_them() -> None:
+    judged = asking(number=1, phase="judged", held=0)
+    ranked = Plan(2, "ranked", "table", limit=30, seen=[seen(passed=100, calls=0)])
+    written = asking(number=3, phase="written", held=30)
+    anew = estimate([judged, ranked, written], 100).phases[2].calls
+    as_before = estimate([replace(judged, looked=Looked(50, 0, 0, 100)), ranked, written], 100).phases[2].calls
+    assert 10 < anew.likely < 25 and as_before.likely < 1 < as_before.high
+
+
+def test_where_some_answers_are_known_the_interval_is_wide() -> None:
+    read = Plan(1, "read", "row", model="m", usd=PRICE, seen=[seen(calls=300)])
+    some = estimate([replace(read, some_known=True)], 100).calls
+    assert some.likely == pytest.approx(150) and some.high > 400 and some.low < 60
+
+
+def test_earlier_runs_that_found_their_answers_there_count() -> None:
+    found = estimate([asking(seen=[seen(calls=0, tokens_in=0, tokens_out=0), seen()])], 100)
+    assert found.calls.likely == 50 and found.calls.low < 20 and found.tokens_in.likely == 500
