@@ -31,6 +31,9 @@ class Instant:
     def __init__(self) -> None:
         self.calls = 0
 
+    async def is_ready(self, model: str) -> bool:
+        return False
+
     def parameters(self, model: str) -> Mapping[str, Any]:
         return {"model": model}
 
