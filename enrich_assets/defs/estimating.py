@@ -247,7 +247,8 @@ class _Gathering:
             told.append(f"Answers and pages of {self.base.run_id} are replayed: what did not change costs nothing.")
         names = ", ".join(past.run_id for past in self.pasts)
         if self.pasts:
-            told.append(f"Rates are those of {names}.")
+            others = {str(past.registered.get("preset")) for past in self.pasts} - {str(self.registered.get("preset"))}
+            told.append(f"Rates are those of {names}{', which had another preset' if others else ''}.")
         assumed = said(found, plans)
         if assumed:
             told.append(f"{'Assumed' if self.pasts else 'No earlier run: assumed'} {assumed}.")
