@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas  # noqa: F401  (pyarrow imports it when it makes its first array, which takes longer than all the rest)
+
 from enrich_assets_tests.engine.kill_driver import Work, do
 
 
