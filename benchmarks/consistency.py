@@ -54,8 +54,9 @@ from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import EnrichError, UserError
 from enrich_assets.engine.clients import ModelReply
 from enrich_assets.engine.graph import RunInfo
+from enrich_assets.engine.job import Input, Job
 from enrich_assets.engine.ledger import Ledger
-from enrich_assets.engine.runner import Input, Job, run_phase
+from enrich_assets.engine.runner import run_phase
 from enrich_assets.graphs.catalog import GRAPHS
 from enrich_assets.graphs.intelligence.demo.content import read_articles
 from enrich_assets.graphs.presets import load_preset, load_settings_file

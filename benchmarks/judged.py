@@ -14,9 +14,9 @@ from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.clients import ModelTransport
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.graph import Graph, RunInfo
+from enrich_assets.engine.job import Input, Job
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Drop, Row, Selection, ask, table
-from enrich_assets.engine.runner import Input, Job
 from enrich_assets.engine.settings import EngineSettings
 
 MODEL = "loopback"

@@ -6,7 +6,8 @@ once from a seed (`latencies`), so that a benchmark can compute what the best or
 
     python -m benchmarks.latency_server --port 0 --latency 0.2 --sigma 0.8 --rows 5000
 
-Prints its address. It lists its one model, `loopback`. `GET /stats` tells its CPU seconds, its calls and the most that were in flight at once.
+Prints its address. It lists its one model, `loopback`. `GET /stats` tells its CPU seconds, its calls and the most that
+were in flight at once.
 """
 
 from __future__ import annotations

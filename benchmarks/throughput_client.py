@@ -19,9 +19,10 @@ import psutil
 
 from benchmarks import judged
 from enrich_assets.engine.asking import schema_of
+from enrich_assets.engine.job import Job
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.prompts import load_prompt
-from enrich_assets.engine.runner import Job, run_phase
+from enrich_assets.engine.runner import run_phase
 from enrich_assets.models.lite import litellm_offline
 from enrich_assets.models.schemas import response_format
 from enrich_assets.models.settings import ModelEndpoint

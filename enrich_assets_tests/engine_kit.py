@@ -19,9 +19,10 @@ from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Clients, EndpointLimits, ModelReply, Weight
 from enrich_assets.engine.graph import Graph, RunInfo
+from enrich_assets.engine.job import Input, Job
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.requests import Request, Stored
-from enrich_assets.engine.runner import Input, Job, run_phase
+from enrich_assets.engine.runner import run_phase
 from enrich_assets.engine.sending import Sender
 from enrich_assets.engine.spending import Refusal, Reservation
 

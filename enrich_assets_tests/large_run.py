@@ -18,8 +18,9 @@ from benchmarks import judged
 from benchmarks.throughput_client import Memory
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
+from enrich_assets.engine.job import Input, Job
 from enrich_assets.engine.ledger import Ledger
-from enrich_assets.engine.runner import Input, Job, run_phase
+from enrich_assets.engine.runner import run_phase
 from enrich_assets.store.store import Store
 
 _SMALL_RUNS = 5

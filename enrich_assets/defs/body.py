@@ -20,11 +20,12 @@ from enrich_assets.defs.observing import Observer
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB
 from enrich_assets.defs.runs import registration_of
 from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.job import Input, Job
 from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.registration import run_info
-from enrich_assets.engine.runner import Input, Job, run_phase
+from enrich_assets.engine.runner import run_phase
 from enrich_assets.engine.stopping import stopped
 from enrich_assets.reports.published import reports_of
 from enrich_assets.store.artifacts import plain_document, volatile_keys

@@ -13,8 +13,8 @@ import dagster as dg
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.defs import holding
 from enrich_assets.defs.resources import LEDGER, STORE, LedgerResource, StoreResource
+from enrich_assets.engine.job import Input
 from enrich_assets.engine.ledger import phase_view
-from enrich_assets.engine.runner import Input
 
 TABLES, DOCUMENTS = "enrich_tables", "enrich_documents"
 

@@ -125,7 +125,7 @@ class _NothingIsSent:
 
 
 class _Walk:
-    """One way through the rows of a phase, as `engine.runner` would go it."""
+    """One way through the rows of a phase, as `engine.shapes` would go it."""
 
     def __init__(
         self,

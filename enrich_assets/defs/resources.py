@@ -17,8 +17,8 @@ from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Clients, ModelTransport
 from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.job import Input
 from enrich_assets.engine.ledger import Ledger
-from enrich_assets.engine.runner import Input
 from enrich_assets.evidence.clients import open_clients
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.transport import Models

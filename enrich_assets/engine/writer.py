@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from enrich_assets.core.errors import EnrichError, StorageError
 from enrich_assets.engine import tables
 from enrich_assets.engine.answers import INSERT_ANSWER
+from enrich_assets.engine.booking import Booking
 from enrich_assets.engine.leases import Lease, LeaseLost
-from enrich_assets.engine.spending import Booking, Refusal, Reservation, Settlement
+from enrich_assets.engine.spending import Refusal, Reservation, Settlement
 
 _MOST_IN_A_GROUP = 1000
 

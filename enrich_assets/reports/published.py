@@ -8,7 +8,7 @@ from typing import Any
 from enrich_assets.core.errors import ArtifactError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.graph import Graph
-from enrich_assets.engine.runner import Input
+from enrich_assets.engine.job import Input
 from enrich_assets.reports.render import ReportTables, render_reports
 from enrich_assets.store.store import Store
 

@@ -26,9 +26,9 @@ from enrich_assets.engine import prompts
 from enrich_assets.engine.calls import current_row
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.job import Input
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Created, Drop, Failed, Selection, ask, row, table
-from enrich_assets.engine.runner import Input
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets_tests.engine_kit import CountingModel, envelope, points_of, rows_table, run
 
@@ -497,6 +497,6 @@ def test_a_prompt_that_names_what_it_does_not_get_is_a_defect_of_the_phase(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoilt = prompts._template(Path("judged.md"), "Judge.\n=== row ===\n{{ row.nothing }}")
-    monkeypatch.setattr("enrich_assets.engine.runner.load_prompt", lambda path: spoilt)
+    monkeypatch.setattr("enrich_assets.engine.shapes.load_prompt", lambda path: spoilt)
     with pytest.raises(DeclarationError, match="nothing"):
         run(GRAPH, "judged", rows_table("x"), ledger)
