@@ -203,7 +203,9 @@ def working_line(progress: RunProgress, pace: Pace) -> str:
         return ""
     rows = RowsSoFar(phase.rows_in, phase.rows_done or 0, phase.dropped or 0, phase.failed or 0)
     pace.note(phase.seconds, rows.done)
-    return f"{phase.name}: {how_it_goes(rows, pace, cost=phase.cost, reused=phase.reused or 0)}"
+    return (
+        f"{phase.name}: {how_it_goes(rows, pace, cost=phase.cost, unsettled=phase.unsettled, reused=phase.reused or 0)}"
+    )
 
 
 def finished_line(phase: PhaseProgress) -> str:

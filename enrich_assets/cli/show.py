@@ -20,6 +20,8 @@ from enrich_assets.cli.output import (
 )
 from enrich_assets.cli.place import Place, open_place
 from enrich_assets.cli.show_phase import failure_lines, last_attempt, phase_facts, print_phase, reasons
+from enrich_assets.cli.show_rows import print_rows, rows_for_json, rows_of
+from enrich_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     from enrich_assets.cli.progress import RunProgress
@@ -37,15 +39,28 @@ def show(
     phase_name: Annotated[
         str, typer.Argument(metavar="PHASE", show_default=False, help="Name or number of a phase.")
     ] = "",
+    rows: Annotated[bool, typer.Option("--rows", help="Where each row of PHASE stands.")] = False,
+    state: Annotated[
+        str, typer.Option(metavar="STATE", help="With --rows: only these, like failed.", show_default=False)
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show a run phase by phase, or one PHASE in depth.
 
     In → out, why rows were left out, requests, cost and time; of one phase columns, checks, first rows and files too.
     """
+    if (rows or state) and not (rows and phase_name):
+        raise UserError("--rows needs a PHASE, and --state needs --rows.", fix="enrich show RUN PHASE --rows")
     with open_place() as place:
         graph, run_id = place.find_run(run_name)
-        if phase_name:
+        if rows:
+            phase = graph.phase(phase_name)
+            listed, is_published = rows_of(place, graph, run_id, phase, state=state)
+            if as_json:
+                write_json(rows_for_json(listed))
+            else:
+                print_rows(listed, run_id, phase, is_published=is_published)
+        elif phase_name:
             found = phase_facts(place, graph, run_id, graph.phase(phase_name))
             write_json(found) if as_json else print_phase(found)
         else:

@@ -69,7 +69,7 @@ def last_attempt(recorded: Sequence[Mapping[str, Any]], phase: str) -> dict[str,
 def failure_lines(run_id: str, phase: str, attempt: Mapping[str, str]) -> list[str]:
     """What an attempt that failed or was stopped said, and the command to go on with, once."""
     way_on = f"enrich resume {run_id}"
-    message = attempt["message"].removeprefix(f"{phase}: ")
+    message = attempt["message"].removeprefix(f"{phase}: ").removeprefix(f"{attempt['status']} ")
     mark = "‖" if attempt["status"] == "paused" else "✗"
     told = f"{mark} {phase} {attempt['status']}" + (f": {message}" if message else "")
     return [told] if way_on in message else [told, f"  go on with: {way_on}"]

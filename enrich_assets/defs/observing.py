@@ -80,7 +80,7 @@ class Observer:
     def report(self, meter: Meter, rows: RowsSoFar) -> None:
         """Brings the ledger's view up to date, and Dagster's log where that is due. Raises StorageError, LeaseLost."""
         self._rows = rows
-        spent = self._ledger.spent(self._run_id, self._phase).total
+        spent = self._ledger.spent(self._run_id, self._phase)
         self._ledger.phase_progress(
             self._run_id,
             self._phase,
@@ -92,16 +92,17 @@ class Observer:
             reused=meter.answers_reused,
             tokens_in=meter.tokens_in,
             tokens_out=meter.tokens_out,
-            cost=spent,
+            cost=spent.total,
         )
         seconds = self._clock() - self._began
         self._pace.note(seconds, rows.done)
         line, observation = self._schedule.line_is_due(seconds), self._schedule.observation_is_due(seconds)
         with suppress(Exception):  # the boundary to Dagster's log: that it is full or busy must not end a phase
             if line:
-                self._context.log.info(f"{self._phase}: {how_it_goes(rows, self._pace, cost=spent)}")
+                told = how_it_goes(rows, self._pace, cost=spent.total, unsettled=spent.unsettled)
+                self._context.log.info(f"{self._phase}: {told}")
             if observation:
-                self._context.log_event(self._observation(rows, spent))
+                self._context.log_event(self._observation(rows, spent.total))
 
     def wish_to_stop(self) -> str:
         """Why the phase should stop: cancelled in Dagster, or paused since this launch began; '' where nobody asked."""
@@ -131,7 +132,7 @@ class Observer:
     def failure(self, error: EnrichError) -> dg.Failure:
         """The failure for people: the cause, the rows done and the cost so far, and how to go on."""
         metadata: dict[str, Any] = {}
-        said = [f"{error.where}: {error.what}" if error.where else error.what]
+        said = [f"{error.where}: " * bool(error.where) + error.what.rstrip(". ") + "."]
         if self._rows is not None:
             metadata = {"rows_done": self._rows.done, "rows_in": self._rows.rows_in, "failed": self._rows.failed}
             if f"of {self._rows.rows_in} rows" not in error.what:

@@ -14,6 +14,7 @@ from enrich_assets.core.envelope import Envelope
 from enrich_assets.engine import tables
 from enrich_assets.engine.connection import Connected
 from enrich_assets.engine.leases import Lease
+from enrich_assets.engine.row_states import RowRequest
 from enrich_assets.engine.texts import utc_text
 
 
@@ -78,6 +79,21 @@ class PhaseRecords(Connected):
             query = query.where(table.c.run_id == run_id)
         query = query.order_by(table.c.run_id, table.c.number)
         return [dict(found._mapping) for found in self._read(query)]
+
+    def row_requests(self, run_id: str, phase: str) -> list[RowRequest]:
+        """Every paid request that a phase of a run sent, or was about to, in all its attempts; oldest first."""
+        table = tables.spending
+        query = sa.select(table.c.row_id, table.c.settled_at, table.c.error)
+        query = query.where(table.c.run_id == run_id, table.c.phase == phase)
+        found = self._read(query.order_by(table.c.reserved_at, table.c.number))
+        return [RowRequest(row.row_id, row.settled_at is not None, row.error or "") for row in found]
+
+    def row_answers(self, run_id: str, phase: str) -> dict[str, str]:
+        """The rows that got their answer in a phase of a run, with '' or the reason why it is none."""
+        table = tables.answers
+        here = (table.c.run_id == run_id) & (table.c.phase == phase) & table.c.superseded.is_(None)
+        found = self._read(sa.select(table.c.row_id, table.c.final).where(here).order_by(table.c.id))
+        return {row.row_id: row.final or "" for row in found}
 
     def _replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
         # One statement, so that two who begin at once both succeed; columns that are not given become empty.

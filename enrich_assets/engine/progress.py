@@ -67,14 +67,17 @@ class Pace:
         return max(0, rows_in - now) / rate
 
 
-def how_it_goes(rows: RowsSoFar, pace: Pace, *, cost: float | None, reused: int = 0) -> str:
-    """`340 of 1,200 rows, 41 rows/s, 3 failed, $0.12, about 21 s left`: what is nothing is left out."""
+def how_it_goes(rows: RowsSoFar, pace: Pace, *, cost: float | None, unsettled: int = 0, reused: int = 0) -> str:
+    """`340 of 1,200 rows, 41 rows/s, 3 failed, $0.12, about 21 s left`: what is nothing is left out.
+
+    While `unsettled` requests are on the wire, the cost counts them at their upper bound.
+    """
     rate, left = pace.rate, pace.seconds_left(rows.rows_in)
     parts = [f"{rows.done:,} of {rows.rows_in:,} rows"]
-    parts += [] if rate is None else [f"{rate:.0f} rows/s" if rate >= 9.5 else f"{rate:.1f} rows/s"]
+    parts += [] if not rate else [f"{rate:.0f} rows/s" if rate >= 9.5 else f"{rate:.1f} rows/s"]
     parts += [f"{rows.failed:,} failed"] if rows.failed else []
     parts += [f"{reused:,} reused"] if reused else []
-    parts += ["cost unknown"] if cost is None else [money(cost)] if cost else []
+    parts += ["cost unknown"] if cost is None else ["at most " * bool(unsettled) + money(cost)] if cost else []
     if left is not None and rows.done < rows.rows_in:
         parts.append(f"about {f'{max(1.0, left):.0f} s' if left < 10 else duration(left)} left")
     return ", ".join(parts)
