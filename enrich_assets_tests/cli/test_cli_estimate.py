@@ -73,7 +73,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         settings = settings_file(folder, server.base_url)
         environment = {KEY: "a-key-of-the-tests"}
         before = json.loads(place.enrich("estimate", "--settings", str(settings), "--json").stdout)
-        server.plan("invalid_key", every=ANSWERED_FIRST + 1)
+        server.plan("quota", every=ANSWERED_FIRST + 1)
         refused = place.enrich("run", "--settings", str(settings), **environment)
         assert refused.returncode == 1, refused.stderr
         first_calls = server.answered
