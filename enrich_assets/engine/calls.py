@@ -24,6 +24,33 @@ from enrich_assets.engine.sending import Sender, current_row
 from enrich_assets.engine.spending import Reservation
 
 
+class _Flight:
+    """Requests on their way in one. Whoever waits for them waits by himself: one who is cancelled ends nothing."""
+
+    def __init__(self, place_of: Mapping[str, int]) -> None:
+        self.place_of = place_of
+        self.task: asyncio.Task[None] | None = None
+        self._waiting: list[asyncio.Future[list[Reply | None]]] = []
+
+    def landing(self) -> asyncio.Future[list[Reply | None]]:
+        """A future of its own for each who waits, with the replies in the order of the requests."""
+        future: asyncio.Future[list[Reply | None]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return future
+
+    def has_landed(self, replies: list[Reply | None], failure: BaseException | None) -> None:
+        """Tells those who wait."""
+        for future in self._waiting:
+            if future.done():
+                continue
+            if failure is None:
+                future.set_result(replies)
+            elif isinstance(failure, asyncio.CancelledError):
+                future.cancel()
+            else:
+                future.set_exception(failure)
+
+
 class Calls:
     """Makes the calls of one phase of one run.
 
@@ -51,7 +78,8 @@ class Calls:
         self._again_from = again_from
         self._renews = again_from is not None or retry_from is not None
         self._begun = max(moment for moment in (fresh_from, again_from, retry_from) if moment is not None)
-        self._flights: dict[str, tuple[asyncio.Task[list[Reply | None]], int]] = {}
+        self._flights: dict[str, _Flight] = {}
+        self._flying: set[_Flight] = set()
 
     @property
     def meter(self) -> Meter:
@@ -102,13 +130,10 @@ class Calls:
                 return replayed(stored)
             flight = self._flights.get(request.hash)
             if flight is None:
-                # Shielded: a caller that is cancelled takes the request from nobody else who waits for it.
-                task = self._fly([request], self._send_one(request, send, endpoint, weigh))
-                (reply,) = await asyncio.shield(task)
+                (reply,) = await self._fly([request], self._send_one(request, send, endpoint, weigh)).landing()
             else:
-                task, position = flight
                 try:
-                    reply = (await asyncio.shield(task))[position]
+                    reply = (await flight.landing())[flight.place_of[request.hash]]
                 except (MalformedAnswer, FinalError):
                     if self.known(request, not_before=not_before) is None:
                         continue  # it travelled with others, and their request failed: it is asked by itself
@@ -134,28 +159,32 @@ class Calls:
         request and row, with its share of tokens and cost, so that it does not matter later in which company it was
         asked.
         """
-        return await asyncio.shield(self._fly(requests, self._send_many(requests, send, endpoint, row_ids, weigh)))
+        return await self._fly(requests, self._send_many(requests, send, endpoint, row_ids, weigh)).landing()
 
     async def close(self, *, grace: float = 10.0) -> None:
         """Ends what is in flight: what is on the wire may land within `grace` seconds, for it is paid already."""
-        await self._sender.close({task for task, _ in self._flights.values()}, grace=grace)
+        await self._sender.close({flight.task for flight in self._flying if flight.task is not None}, grace=grace)
 
-    def _fly(
-        self, requests: Sequence[Request], sending: Coroutine[Any, Any, list[Reply | None]]
-    ) -> asyncio.Task[list[Reply | None]]:
-        task = asyncio.ensure_future(sending)
-        for position, request in enumerate(requests):
-            self._flights.setdefault(request.hash, (task, position))
+    def _fly(self, requests: Sequence[Request], sending: Coroutine[Any, Any, list[Reply | None]]) -> _Flight:
+        flight = _Flight({request.hash: place for place, request in enumerate(requests)})
+        for request in requests:
+            self._flights.setdefault(request.hash, flight)
+        self._flying.add(flight)
+        flight.task = asyncio.ensure_future(self._land(flight, sending))
+        return flight
 
-        def landed(_: object) -> None:
-            for request in requests:
-                if request.hash in self._flights and self._flights[request.hash][0] is task:
-                    del self._flights[request.hash]
-            if not task.cancelled():
-                task.exception()  # seen: whoever waited may be gone
-
-        task.add_done_callback(landed)
-        return task
+    async def _land(self, flight: _Flight, sending: Coroutine[Any, Any, list[Reply | None]]) -> None:
+        replies: list[Reply | None] = []
+        failure: BaseException | None = None
+        try:
+            replies = await sending
+        except BaseException as error:  # the boundary of the flight: it belongs to those who wait, whatever it is
+            failure = error
+        self._flying.discard(flight)
+        for request_hash in flight.place_of:
+            if self._flights.get(request_hash) is flight:
+                del self._flights[request_hash]
+        flight.has_landed(replies, failure)
 
     async def _send_one(
         self,
