@@ -39,10 +39,13 @@ def open_database(url: str) -> sa.Engine:
         _prepare(engine, where)
     except sa.exc.SQLAlchemyError as error:
         engine.dispose()
+        said = tables.first_line(error)
         raise StorageError(
-            f"the ledger cannot be opened: {tables.first_line(error)}.",
+            f"the ledger cannot be opened: {said}.",
             where=where,
-            fix="Check that it is a ledger of enrich_assets, intact and writable; it was not changed.",
+            fix="Free some space there."
+            if "disk is full" in said
+            else "Check that it is a ledger of enrich_assets, intact and writable; it was not changed.",
         ) from error
     except BaseException:
         engine.dispose()
