@@ -207,6 +207,8 @@ def _usage(report: ReportContent) -> Iterator[str]:
     yield _table(head, rows, right=range(2, 10))
     if totals.cost is None:
         yield f"Cost of the run: {escaped(phrases.cost(totals))}."
+    if totals.unsettled:
+        yield f"In the cost, {phrases.unknown_outcomes(totals.unsettled)}."
 
 
 def _origins(report: ReportContent) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from enrich_assets.engine.progress import unknown_outcomes as unknown_outcomes
 from enrich_assets.graphs.intelligence.report_content import (
     Article,
     EntityNote,

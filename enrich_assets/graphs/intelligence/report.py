@@ -178,7 +178,8 @@ def _usage(history: Mapping[str, Envelope], models: Mapping[str, list[str]], sou
             phase=name,
             models=models.get(name, []),
             seconds=envelope.duration_seconds,
-            **{field: getattr(envelope.usage, field) for field in SPENT},
+            cost=envelope.usage.paid,
+            **{field: getattr(envelope.usage, field) for field in SPENT if field != "cost"},
         )
         for name, envelope in history.items()
     ]

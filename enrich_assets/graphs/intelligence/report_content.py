@@ -156,7 +156,11 @@ class SourceTraffic(Frozen):
 
 
 class Spent(Frozen):
-    """Calls, tokens and cost. `cost` in USD, None where a price is unknown; `seconds` of wall time."""
+    """Calls, tokens and cost. `seconds` of wall time.
+
+    `cost` is what all attempts have cost in USD, None where a price is unknown; it counts `unsettled` requests, whose
+    outcome nobody knows, at their upper bound. Calls and tokens are those of the published making.
+    """
 
     model_calls: int = 0
     page_requests: int = 0
@@ -166,6 +170,7 @@ class Spent(Frozen):
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = 0.0
+    unsettled: int = 0
     seconds: float = 0.0
 
 

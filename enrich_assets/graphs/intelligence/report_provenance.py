@@ -50,7 +50,7 @@ def provenance(
     found.update((path, Origin(artifact="report", field=field)) for path, field in _COUNTED_HERE.items())
     found.update(_of_articles(articles, history))
     found.update(_of_funnel(funnel))
-    found.update(_of_usage(usage))
+    found.update(_of_usage(usage, history))
     found.update(_of_sources(sources))
     return found
 
@@ -74,10 +74,13 @@ def _of_funnel(funnel: Sequence[FunnelStep]) -> Iterator[tuple[str, Origin]]:
                 yield f"/funnel/{index}/{field}/{_token(key)}", origin
 
 
-def _of_usage(usage: Usage) -> Iterator[tuple[str, Origin]]:
+def _of_usage(usage: Usage, history: Mapping[str, Envelope]) -> Iterator[tuple[str, Origin]]:
     for index, spent in enumerate(usage.phases):
+        recorded = history[spent.phase].usage
         for field in SPENT:
-            yield f"/usage/phases/{index}/{field}", Origin(artifact=spent.phase, field=f"envelope.usage.{field}")
+            # An envelope of before all attempts were counted has the cost of its own making.
+            source = "spent" if field == "cost" and recorded.paid == recorded.spent else field
+            yield f"/usage/phases/{index}/{field}", Origin(artifact=spent.phase, field=f"envelope.usage.{source}")
         yield f"/usage/phases/{index}/seconds", Origin(artifact=spent.phase, field="envelope.duration_seconds")
     for field in (*SPENT, "seconds"):
         yield f"/usage/totals/{field}", Origin(artifact="report", field=f"sum of /usage/phases/*/{field}")
