@@ -28,7 +28,9 @@ def pause(
         is_at_work = _is_at_work(place, run_id)
         place.ledger.ask_pause(run_id)
         if not is_at_work:
-            print(f"Nobody works on run {run_id}. A launch that is between two of its phases stops before the next.")
+            print(
+                f"Nobody works on run {run_id}.\nA launch that is between two of its phases stops before the next one."
+            )
             return
         say(f"Run {run_id} is asked to pause …")
         ends = time.monotonic() + _PATIENCE_SECONDS
@@ -37,7 +39,7 @@ def pause(
                 print(f"Run {run_id} is paused.\nnext    enrich resume {run_id}")
                 return
             time.sleep(0.25)
-        print(f"Run {run_id} still works; it stops when the step that it is in ends. Look: enrich watch {run_id}")
+        print(f"Run {run_id} still works; it stops when the step that it is in ends.\nlook    enrich watch {run_id}")
 
 
 def _is_at_work(place: Place, run_id: str) -> bool:

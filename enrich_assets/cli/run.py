@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from enrich_assets.cli.output import clean, sentence
+from enrich_assets.cli.output import clean, counted, sentence
 from enrich_assets.cli.place import DEFAULT_GRAPH, Place, open_place
 from enrich_assets.core.errors import UserError
 
@@ -116,6 +116,7 @@ def resume(
         number = graph.number(start.phase)
         why = sentence(start.why if start.state == "done" else f"which is {start.state}: {start.why}")
         print(f"Run {run_id} goes on at {number} {start.phase.name}, {why}", flush=True)
+        place.ledger.refuse_if_worked_on(run_id)  # else its answers would stop counting under whoever works there
         for phase in failed:
             place.ledger.renew(run_id, phase.name, only_failed=True)
         with open_instance() as instance:
@@ -171,6 +172,9 @@ def _new_run(
 
             print(f"Run {run_id}", flush=True)
             execute_and_tell(place, graph, run_id, graph.phases, instance)
+            looked_at = (place.ledger.registration(run_id) or {})["settings"]["sample"]
+            if looked_at is not None:
+                print(f"sample  {counted(looked_at, 'row')}; all: enrich run --like {run_id} --set sample=null")
 
 
 def _old_run(run_name: str, phase_name: str, *, is_only: bool, again: bool) -> None:
@@ -188,6 +192,7 @@ def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, agai
     from enrich_assets.defs.standing import where_it_stands
 
     check_ready(place, graph, run_id, phases, where_it_stands(graph, run_id, place.store))
+    place.ledger.refuse_if_worked_on(run_id)  # else its answers would stop counting under whoever works there
     with open_instance() as instance:
         print(f"Run {run_id}", flush=True)
         for phase in phases if again else ():
