@@ -15,7 +15,7 @@ from enrich_assets.cli.estimate import off_line
 from enrich_assets.cli.following import followed
 from enrich_assets.cli.output import clean, console, counted, money, say
 from enrich_assets.cli.place import Place
-from enrich_assets.cli.progress import run_progress
+from enrich_assets.cli.progress import read_progress, sure_of_cost
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
 from enrich_assets.defs.budgets import check_budget
@@ -24,7 +24,7 @@ from enrich_assets.defs.launch import Launched, close_dead_launches, execute
 from enrich_assets.defs.runs import check_models, registration_of
 from enrich_assets.defs.standing import envelopes_of, where_it_stands
 from enrich_assets.engine.graph import Graph
-from enrich_assets.engine.ledger import utc_now
+from enrich_assets.engine.leases import LeaseTaken
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.resume import Standing, first_open
 
@@ -70,7 +70,9 @@ def execute_and_tell(
     except KeyboardInterrupt:
         _close_view(place, graph, run_id)
         say("")
-        say(f"Stopped. Finished phases and committed answers are kept. Go on with: enrich resume {run_id}")
+        is_paused = any(row["status"] == "paused" for row in place.ledger.phases(run_id))
+        how = "Paused" if is_paused else "Stopped"
+        say(f"{how}. Finished phases and committed answers are kept. Go on with: enrich resume {run_id}")
         raise
     standings = where_it_stands(graph, run_id, place.store)
     _mark_outdated(place, run_id, standings)
@@ -96,9 +98,11 @@ def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
 
 def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]) -> None:
     out = console()
-    progress = run_progress(run_id, graph.names, place.ledger.phases(run_id), now=utc_now())
+    progress = read_progress(place.ledger, run_id, graph.names)
     out.print()
     out.print(f"run {run_id}, cost {money(progress.cost)}", markup=False)
+    for note in sure_of_cost(progress.unsettled):
+        out.print(note, markup=False)
     if progress.state == "complete" and (line := off_line(how_far_off(graph, run_id, place.store, place.ledger))):
         out.print(line, markup=False, soft_wrap=True)
     if graph.last in phases:
@@ -137,6 +141,10 @@ def _mark_outdated(place: Place, run_id: str, standings: Sequence[Standing]) -> 
 
 
 def _close_view(place: Place, graph: Graph, run_id: str) -> None:
+    try:
+        place.ledger.refuse_if_worked_on(run_id)
+    except LeaseTaken:
+        return  # another process took over while this one slept: the view is its own
     recorded: list[dict[str, Any]] = place.ledger.phases(run_id)
     for row in recorded:
         if row["status"] == "running":

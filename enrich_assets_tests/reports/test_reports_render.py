@@ -135,6 +135,17 @@ def test_an_unknown_cost_is_written_as_unknown(build: Build, sample: SimpleNames
     assert "unknown known part 0.50 USD" in words_of(page_of(content).find("section", class_="summary"))
 
 
+def test_requests_of_unknown_outcome_are_said_once_and_only_where_there_are_any(
+    build: Build, sample: SimpleNamespace
+) -> None:
+    usage = Usage(model_calls=9, cost=0.5, spent=0.7, unsettled=2, models=("openai/x",))
+    content = build(history={**sample.history(), "tier2": sample.envelope("tier2", 4, usage=usage)})
+    for text in (words_of(page_of(content)), markdown_of(content)):
+        assert text.count("2 requests of unknown outcome are counted at the upper bound") == 1
+        assert "0.70 USD" in text
+    assert "unknown outcome" not in markdown_of(build())
+
+
 def test_an_unknown_extra_phase_stands_in_the_funnel(build: Build, sample: SimpleNamespace) -> None:
     extra = sample.envelope(
         "fact_checked", 10, counts=Counts(rows_in=12, kept=11, dropped=1, rows_out=11, dropped_by_reason={"odd": 1})

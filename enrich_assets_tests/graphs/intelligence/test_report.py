@@ -147,6 +147,17 @@ def test_an_added_phase_appears_in_the_funnel_and_the_costs_by_itself() -> None:
     assert content["usage"]["phases"][-1]["phase"] == "deduced"
 
 
+def test_the_cost_is_that_of_all_attempts_and_names_where_it_stands() -> None:
+    paid = envelope("enriched", 6, usage=Usage(model_calls=3, cost=0.1, spent=0.4, unsettled=2, models=("m",)))
+    content = make([article(1)], {**HISTORY, "enriched": paid})
+    index = len(content["usage"]["phases"]) - 1
+    assert content["usage"]["phases"][index]["cost"] == 0.4
+    assert content["provenance"][f"/usage/phases/{index}/cost"]["field"] == "envelope.usage.spent"
+    totals = content["usage"]["totals"]
+    assert totals["cost"] == pytest.approx(0.4 + 0.25)  # an envelope of before has its own cost alone
+    assert totals["unsettled"] == 2
+
+
 def test_an_unknown_cost_stays_unknown_in_the_total() -> None:
     unknown = envelope("enriched", 6, usage=Usage(model_calls=3, cost=None, models=("local/y",)))
     totals = make([article(1)], {**HISTORY, "enriched": unknown})["usage"]["totals"]
