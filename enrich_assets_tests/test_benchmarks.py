@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.biased_server import BiasedServer
-from benchmarks.consistency import Found, demo_rows, loopback_settings, measure
+from benchmarks.consistency import demo_rows, loopback_settings
+from benchmarks.shuffled import Found, measure
 
 
 def measured(server: BiasedServer, *sizes: int, shuffles: int = 4) -> list[Found]:
