@@ -8,9 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from enrich_assets.core.errors import ArtifactError, SettingsError, UnknownRun
+from enrich_assets.core.errors import ArtifactError, RunIdError, SettingsError, UnknownRun
+from enrich_assets.core.run_id import run_id_at
 from enrich_assets.defs.budgets import check_budget
 from enrich_assets.defs.estimating import freeze_estimate
 from enrich_assets.engine.graph import Graph
@@ -33,6 +37,17 @@ _DIRECTIONS = ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")
 """Bidirectional classes of characters that turn the text behind them around."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What begins one run, however often it is asked: a tick of a schedule, a file in the inbox.
+
+    The run's ID is made of `moment`; `note` is kept with the run, and no other origin has the same.
+    """
+
+    moment: datetime
+    note: str
+
+
 def begin_run(
     graph: Graph,
     *,
@@ -45,14 +60,20 @@ def begin_run(
     overrides: Sequence[str] = (),
     title: str = "",
     like: str = "",
+    origin: Origin | None = None,
 ) -> str:
     """Claims a run of a graph and gives its ID.
 
     Its settings are those of the preset, of `values` (a settings file, read already), or of the run `like`, each with
-    the overrides. Raises SettingsError, UnknownRun, StorageError before anything is written or paid.
+    the overrides. A run that `origin` began before is given again, unchanged. Raises SettingsError, UnknownRun, StorageError before anything is written or paid.
     """
     from enrich_assets.defs.partitions import add_run
 
+    if origin is not None:
+        known, is_begun = _run_of(origin, ledger)
+        if is_begun:
+            add_run(instance, graph, known)
+            return known
     store.check_writable()
     registered = new_registration(
         graph,
@@ -70,7 +91,7 @@ def begin_run(
     check_models(graph, registered["settings"])
     check_budget(graph, "", registered["settings"], ledger)
     freeze_estimate(graph, registered, store, ledger)
-    run_id = ledger.claim_run(graph.name, registered)
+    run_id = ledger.claim_run(graph.name, registered) if origin is None else _claimed(graph, registered, origin, ledger)
     add_run(instance, graph, run_id)
     return run_id
 
@@ -94,8 +115,7 @@ def new_registration(
     """
     repeated = _registration_like(graph, like, store, ledger) if like else None
     if repeated is not None:
-        # A run like a sample is the full one: the sample's answers serve it.
-        given: Mapping[str, Any] = {**graph.unresolved(repeated["settings"]), "title": "", "sample": None}
+        given: Mapping[str, Any] = {**graph.unresolved(repeated["settings"]), "title": ""}
         preset, where = str(repeated["preset"]), f"settings like {like}"
     elif values is not None:
         given, preset = values, str(values.get("preset", ""))
@@ -198,6 +218,26 @@ def earlier_reports(graph: Graph, store: Store, count: int) -> list[dict[str, An
             memory = {name: article.get(name) for name in ("title", "canonical_url", "content_hash", "sketch")}
             known.append({"run_id": run_id, **memory})
     return known
+
+
+def _run_of(origin: Origin, ledger: Ledger) -> tuple[str, bool]:
+    """The run that an origin began, and True; else the first ID of its moment that is free, and False."""
+    for taken in range(1000):
+        run_id = run_id_at(origin.moment, taken=taken)
+        known = ledger.registration(run_id)
+        if known is None or origin.note in known.get("notes", ()):
+            return run_id, known is not None
+    raise RunIdError(f"no free run ID for {run_id_at(origin.moment)}.", fix="Begin the run by hand: enrich run.")
+
+
+def _claimed(graph: Graph, registered: dict[str, Any], origin: Origin, ledger: Ledger) -> str:
+    registered["notes"] = [*registered.get("notes", ()), origin.note]
+    while True:
+        run_id, is_begun = _run_of(origin, ledger)
+        if is_begun:
+            return run_id
+        with suppress(RunIdError):  # another process claimed it in between: perhaps of the same origin, so look again
+            return ledger.claim_run(graph.name, registered, run_id=run_id)
 
 
 def _overridden(graph: Graph, given: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
