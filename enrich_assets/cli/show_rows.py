@@ -71,7 +71,7 @@ def print_rows(rows: list[RowState], run_id: str, phase: Phase, *, is_published:
         table.add_row(clean(row.row_id), row.state, str(row.attempts or ""), _line(row.title), _line(why))
     out.print(table)
     if not is_published:
-        out.print("not published yet: completed are rows whose answer is kept, whatever is made of it", style="dim")
+        out.print("not published yet: completed means that the answer is kept", style="dim")
     if len(rows) > _FIRST_ROWS:
         out.print(f"the first {_FIRST_ROWS}; all of them: enrich show {run_id} {phase.name} --rows --json")
 
