@@ -18,6 +18,7 @@ from enrich_assets.core.errors import SettingsError
 S = TypeVar("S", bound="Settings")
 
 _URL_CREDENTIALS = re.compile(r"(?:^|[\s\"'(<,;=]|[a-z][a-z0-9+.-]*:)//[^/?#\s]*@", re.IGNORECASE)
+_URL_USER = re.compile(r"(?<=:)//[^/?#\s@]*(?:@[^/?#\s@]*)*@")
 _SECRET_NAME = re.compile(
     r"(?:^|[_-]|(?<=[a-z])(?=[A-Z]))(?i:api[_-]?key|key|token|secret|password|passwd|authorization|cookie)$|^(?i:apikey)$"
 )
@@ -80,6 +81,13 @@ def validated_settings(model: type[S], values: Mapping[str, Any], *, where: str)
     except ValidationError as error:
         problems = [_problem(model, item) for item in error.errors()]
         raise SettingsError("; ".join(problems), where=where, fix="Correct the settings and start again.") from None
+
+
+def without_secrets(text: str) -> str:
+    """`text` with whatever looks like a secret replaced: keys, bearer tokens, users and passwords in URLs."""
+    text = _SECRET_VALUE.sub("[secret]", text)
+    text = _QUERY_SECRET.sub("?[secret]", text)
+    return _URL_USER.sub("//[secret]@", text)
 
 
 def _problem(model: type[BaseModel], item: Any) -> str:

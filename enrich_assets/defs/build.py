@@ -7,10 +7,12 @@ https://docs.dagster.io/guides/build/assets/defining-assets
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from enrich_assets.defs.automation import automation
 from enrich_assets.defs.body import run_asset
 from enrich_assets.defs.io_managers import DOCUMENTS, TABLES, io_managers
 from enrich_assets.defs.metadata import column_schema
@@ -23,17 +25,29 @@ from enrich_assets.graphs.catalog import GRAPHS
 OWNERS = ("team:enrich",)
 
 
-def build_definitions(*, key_prefix: str | Sequence[str] = (), graphs: Sequence[Graph] | None = None) -> dg.Definitions:
+def build_definitions(
+    *,
+    key_prefix: str | Sequence[str] = (),
+    graphs: Sequence[Graph] | None = None,
+    daily_at: str = "06:00",
+    fresh_hours: float = 36.0,
+) -> dg.Definitions:
     """The definitions of the given graphs, by default all, ready to be merged into another project's.
 
-    `key_prefix` goes before every asset key. Neither an executor nor a resource of a common name is set.
+    `key_prefix` goes before every asset key, and before the names of jobs, schedules and sensors. `daily_at` (UTC) is
+    when the daily schedules begin a run; `fresh_hours` after the last report the UI shows it as overdue. Neither an
+    executor nor a resource of a common name is set.
     """
     prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
     chosen = list(GRAPHS.values()) if graphs is None else list(graphs)
-    assets = [_asset(graph, phase, prefix) for graph in chosen for phase in graph.phases]
+    assets = [_asset(graph, phase, prefix, fresh_hours) for graph in chosen for phase in graph.phases]
+    jobs = {graph.name: graph_jobs(graph, prefix) for graph in chosen}
+    automated = automation(jobs, chosen, prefix=prefix, daily_at=daily_at)
     return dg.Definitions(
         assets=assets,
-        jobs=[job for graph in chosen for job in graph_jobs(graph, prefix)],
+        jobs=[*(job for made in jobs.values() for job in made), *automated.jobs],
+        schedules=automated.schedules,
+        sensors=automated.sensors,
         resources={**resources(), **io_managers()},
     )
 
@@ -73,7 +87,7 @@ def job_name(graph: Graph, prefix: Sequence[str] = ()) -> str:
     return "_".join([*prefix, graph.name])
 
 
-def _asset(graph: Graph, phase: Phase, prefix: Sequence[str]) -> dg.AssetsDefinition:
+def _asset(graph: Graph, phase: Phase, prefix: Sequence[str], fresh_hours: float) -> dg.AssetsDefinition:
     key = asset_key(graph, phase, prefix)
     loaded = _loaded_inputs(graph, phase)
     others = [name for name in graph.inputs(phase) if name not in loaded]
@@ -89,6 +103,8 @@ def _asset(graph: Graph, phase: Phase, prefix: Sequence[str]) -> dg.AssetsDefini
         owners=list(OWNERS),
         code_version=module[:12],
         partitions_def=runs_of(graph.name),
+        # No backfill policy: then a backfill launches each run by itself, and can resume it by itself.
+        freshness_policy=_freshness(fresh_hours) if phase is graph.last else None,
         io_manager_key=DOCUMENTS if phase.makes == "document" else TABLES,
         required_resource_keys={STORE, LEDGER, MODELS, WEB},
         metadata=_definition_metadata(graph, phase),
@@ -107,6 +123,13 @@ def _asset(graph: Graph, phase: Phase, prefix: Sequence[str]) -> dg.AssetsDefini
         return run_asset(context, graph, phase, inputs)
 
     return body
+
+
+def _freshness(hours: float) -> dg.FreshnessPolicy:
+    # The warning comes when two thirds are over: of 36 hours after a day.
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=hours), warn_window=timedelta(hours=hours * 2 / 3)
+    )
 
 
 def _loaded_inputs(graph: Graph, phase: Phase) -> tuple[str, ...]:

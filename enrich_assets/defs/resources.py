@@ -101,6 +101,14 @@ def _no_site() -> Iterator[None]:
     yield None
 
 
+@contextmanager
+def opened(given: Any) -> Iterator[tuple[Store, Ledger]]:
+    """Store and ledger out of the resources of an op's, a schedule's or a sensor's context."""
+    store: Store = getattr(given, STORE).open()
+    with getattr(given, LEDGER).open(str(store.root)) as ledger:
+        yield store, ledger
+
+
 def storage_name() -> str:
     """The storage that the environment names."""
     return os.environ.get("ENRICH_STORAGE", "").strip() or "data"

@@ -65,7 +65,8 @@ def begin_run(
     """Claims a run of a graph and gives its ID.
 
     Its settings are those of the preset, of `values` (a settings file, read already), or of the run `like`, each with
-    the overrides. A run that `origin` began before is given again, unchanged. Raises SettingsError, UnknownRun, StorageError before anything is written or paid.
+    the overrides. A run that `origin` began before is given again, unchanged. Raises SettingsError, UnknownRun,
+    StorageError before anything is written or paid.
     """
     from enrich_assets.defs.partitions import add_run
 

@@ -24,8 +24,10 @@ LARGEST_FILE_BYTES = 2_000_000
 
 
 def preset_names(graph: str) -> list[str]:
-    """Names of a graph's presets."""
+    """Names of a graph's presets; none for a graph that stands elsewhere."""
     folder = files("enrich_assets.graphs") / graph / "presets"
+    if not folder.is_dir():
+        return []
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
