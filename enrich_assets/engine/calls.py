@@ -80,6 +80,8 @@ class Calls:
         self._begun = max(moment for moment in (fresh_from, again_from, retry_from) if moment is not None)
         self._flights: dict[str, _Flight] = {}
         self._flying: set[_Flight] = set()
+        self._just_came: set[str] = set()
+        """Requests that travelled with others and were paid for now; who asks for one next reuses nothing."""
 
     @property
     def meter(self) -> Meter:
@@ -126,7 +128,10 @@ class Calls:
         while True:
             stored = self.known(request, not_before=not_before)
             if stored is not None:
-                self.meter.answers_reused += 1
+                if request.hash in self._just_came:
+                    self._just_came.discard(request.hash)
+                else:
+                    self.meter.answers_reused += 1
                 return replayed(stored)
             flight = self._flights.get(request.hash)
             if flight is None:
@@ -240,6 +245,9 @@ class Calls:
             )
         )
         self._sender.is_settled(reservation)
+        for request, reply in zip(requests, replies, strict=True):
+            if reply is not None:
+                self._just_came.add(request.hash)
         return replies
 
     async def _keep(

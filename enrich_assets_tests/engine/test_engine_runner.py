@@ -500,3 +500,9 @@ def test_a_prompt_that_names_what_it_does_not_get_is_a_defect_of_the_phase(
     monkeypatch.setattr("enrich_assets.engine.shapes.load_prompt", lambda path: spoilt)
     with pytest.raises(DeclarationError, match="nothing"):
         run(GRAPH, "judged", rows_table("x"), ledger)
+
+
+def test_what_travelled_together_and_was_paid_now_is_not_counted_as_reused(ledger: Ledger) -> None:
+    for run_id, expected in (("first", (2, 0)), ("second", (0, 8))):
+        result = run(BATCHED, "batched", rows_table(*(f"points {n}" for n in range(8))), ledger, run_id=run_id)
+        assert (result.usage.model_calls, result.usage.answers_reused) == expected
