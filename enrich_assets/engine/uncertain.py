@@ -61,28 +61,33 @@ class Uncertain:
 
     def beyond(self, amount: float) -> Uncertain:
         """What of it goes beyond an exact amount."""
-        return Uncertain(self.value - self.at_most(amount).value, _joined((1.0 - self._below(amount), self)))
+        below = self.at_most(amount)
+        return Uncertain(self.value - below.value, _joined((1.0, self), (-1.0, below)))
 
     def at_most(self, limit: float) -> Uncertain:
-        """The lesser of it and a limit: the mean of a normal distribution that is cut there (Clark, 1961)."""
-        deviation = self.deviation
-        if not deviation:
-            return Uncertain(min(self.value, limit))
-        below, away = self._below(limit), (limit - self.value) / deviation
-        value = self.value * below + limit * (1 - below) - deviation * NormalDist().pdf(away)
-        return Uncertain(max(0.0, min(value, self.value, limit)), _joined((below, self)))
+        """The lesser of it and a limit: the mean of the lognormal distribution of `span`, cut there.
+
+        Not of a normal one: of what is hardly known, half would lie below zero and pull the mean there.
+        """
+        if not self.deviation or self.value <= 0 or limit <= 0:
+            return Uncertain(min(self.value, limit), self.moves if self.value < limit else {})
+        spread = self._spread
+        away, normal = math.log(limit / self.value) / spread, NormalDist()
+        share = normal.cdf(away - spread / 2)
+        value = self.value * share + limit * normal.cdf(-away - spread / 2)
+        return Uncertain(min(value, self.value, limit), _joined((share, self)))
 
     def span(self) -> Span:
         """The interval that holds it in `SHARE` of cases: that of a lognormal distribution with this spread."""
         if self.value <= 0:
             return Span(0.0, 0.0, _Z * self.deviation)
-        width = math.exp(_Z * math.sqrt(math.log1p((self.deviation / self.value) ** 2)))
+        width = math.exp(_Z * self._spread)
         return Span(self.value / width, self.value, self.value * width)
 
-    def _below(self, limit: float) -> float:
-        if not self.deviation:
-            return 1.0 if self.value <= limit else 0.0
-        return NormalDist().cdf((limit - self.value) / self.deviation)
+    @property
+    def _spread(self) -> float:
+        """The standard deviation of its logarithm."""
+        return math.sqrt(math.log1p((self.deviation / self.value) ** 2))
 
 
 def doubted(value: float, deviation: float, source: str) -> Uncertain:

@@ -46,8 +46,17 @@ def test_a_limit_cuts_the_value_and_the_doubt() -> None:
     assert rows.at_most(40).value == pytest.approx(40) and rows.at_most(40).deviation < 0.01
     assert rows.at_most(1000) == Uncertain(100, {"rows": pytest.approx(10)})
     near = rows.at_most(100)
-    assert 95 < near.value < 100 and near.deviation == pytest.approx(5)
+    assert 95 < near.value < 100 and near.deviation == pytest.approx(5, rel=0.05)
     assert rows.beyond(40).value == pytest.approx(60)
+
+
+def test_a_limit_on_what_is_hardly_known_leaves_some_of_it() -> None:
+    vague = doubted(126, 300, "rows")
+    spread = math.sqrt(math.log1p((300 / 126) ** 2))
+    draw = random.Random(1)
+    drawn = [min(15.0, draw.lognormvariate(math.log(126) - spread**2 / 2, spread)) for _ in range(20_000)]
+    assert vague.at_most(15).value == pytest.approx(sum(drawn) / len(drawn), rel=0.02)
+    assert vague.beyond(15).value == pytest.approx(126 - vague.at_most(15).value)
 
 
 def test_a_factor_is_the_interval() -> None:
