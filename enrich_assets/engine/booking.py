@@ -82,7 +82,7 @@ class Booking:
         if not (self._reservations or self._settlements):
             return
         for scopes, reservations in _grouped(self._reservations, self._settlements).items():
-            new = {id(reservation) for reservation in reservations}
+            new = set(reservations)
             before = [s for s in self._settlements if s.reservation.scopes == scopes and s.reservation.state == "open"]
             delta = _Delta()
             for settlement in before:
@@ -92,10 +92,10 @@ class Booking:
             self._refuse(reservations, _added(connection, scopes, delta), scopes)
             correction = _Delta()
             for refused in self._refused:
-                if id(refused) in new:
+                if refused in new:
                     correction.reserve(refused, -1)
             # Given up again before it was ever committed: reserved and settled in one transaction.
-            at_once = [s for s in self._settlements if id(s.reservation) in new and s.reservation not in self._refused]
+            at_once = [s for s in self._settlements if s.reservation in new and s.reservation not in self._refused]
             for settlement in at_once:
                 correction.settle(settlement)
             if correction != _Delta():

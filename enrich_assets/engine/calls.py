@@ -38,7 +38,7 @@ class _Flight:
         self._waiting.append(future)
         return future
 
-    def has_landed(self, replies: list[Reply | None], failure: BaseException | None) -> None:
+    def land(self, replies: list[Reply | None], failure: BaseException | None) -> None:
         """Tells those who wait."""
         for future in self._waiting:
             if future.done():
@@ -94,7 +94,7 @@ class Calls:
             reply.reused
             and self.retry_from is not None
             and reply.made_at is not None
-            and (reply.made_at < self.retry_from)
+            and reply.made_at < self.retry_from
         )
 
     def known(self, request: Request, *, not_before: datetime | None = None) -> Stored | None:
@@ -189,7 +189,7 @@ class Calls:
         for request_hash in flight.place_of:
             if self._flights.get(request_hash) is flight:
                 del self._flights[request_hash]
-        flight.has_landed(replies, failure)
+        flight.land(replies, failure)
 
     async def _send_one(
         self,
@@ -213,7 +213,7 @@ class Calls:
             raise
         self._sender.add(reply)
         await self._keep(request, Stored(reply), reservation=reservation)
-        self._sender.is_settled(reservation)
+        self._sender.note_settled(reservation)
         return [reply]
 
     async def _send_many(
@@ -244,7 +244,7 @@ class Calls:
                 if reply is not None
             )
         )
-        self._sender.is_settled(reservation)
+        self._sender.note_settled(reservation)
         for request, reply in zip(requests, replies, strict=True):
             if reply is not None:
                 self._just_came.add(request.hash)

@@ -97,7 +97,7 @@ class Sender:
             try:
                 found = await self._once(request, send, endpoint, weight)
             except TransientError as error:
-                self._add(error)
+                self.add(error)
                 if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
                     await self._gates[endpoint].hold(error.retry_after)
                 if self._backoff.gives_up(attempt, error.retry_after):
@@ -110,22 +110,25 @@ class Sender:
                 self.meter.retries += 1
                 await self._pause(delay)
             except EndpointError as error:
-                self._add(error)
+                self.add(error)
                 self._closed_endpoints[endpoint] = error
                 raise
             except CallError as error:
-                self._add(error)
+                self.add(error)
                 self._note_answer(endpoint)
                 raise
             else:
                 self._note_answer(endpoint)
                 return found
 
-    def add(self, reply: Reply) -> None:
-        """Counts what a reply took."""
-        self._add(reply)
+    def add(self, taken: Reply | CallError) -> None:
+        """Counts what a reply, or an error in its place, took."""
+        meter = self.meter
+        meter.tokens_in += taken.tokens_in
+        meter.tokens_out += taken.tokens_out
+        meter.cost = None if meter.cost is None or taken.cost is None else meter.cost + taken.cost
 
-    def is_settled(self, reservation: Reservation | None) -> None:
+    def note_settled(self, reservation: Reservation | None) -> None:
         """Notes that a reservation that `send` gave back is settled: there may be room for another one."""
         if reservation is not None:
             self._make_room()
@@ -280,12 +283,6 @@ class Sender:
     def _count(self, request: Request) -> None:
         name = {"model": "model_calls", "page": "page_requests", "search": "search_requests"}[request.kind]
         setattr(self.meter, name, getattr(self.meter, name) + 1)
-
-    def _add(self, spent: Reply | CallError) -> None:
-        meter = self.meter
-        meter.tokens_in += spent.tokens_in
-        meter.tokens_out += spent.tokens_out
-        meter.cost = None if meter.cost is None or spent.cost is None else meter.cost + spent.cost
 
 
 def _this_task() -> asyncio.Task[Any]:

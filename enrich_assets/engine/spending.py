@@ -41,7 +41,8 @@ class Refusal:
         """The refusal as the error that ends a phase."""
         kind, _, name = self.scope.partition("/")
         whose = {"run": "the run", "phase": phase, "day": f"the day {name}", "month": f"the month {name}"}[kind]
-        how = {"run": f"{run_id} --usd", "phase": f"{run_id} --phase {phase} --usd", "day": "--day-usd"}
+        own = {"run": f"{run_id} --usd", "phase": f"{run_id} --phase {phase} --usd"}
+        option = own.get(kind, f"--{kind}-usd")
         if self.most is None:
             what = f"{whose} has a budget of {self.cap:.2f} USD, and the price of the model is unknown."
             fix = "Give its price in the settings (usd_per_million_input, usd_per_million_output) of a new run, or lift"
@@ -52,7 +53,7 @@ class Refusal:
                 + f", and the next request can cost {self.most:.4f} USD."
             )
             fix = "Every answer so far is kept. Raise"
-        raised = f"enrich budget {how.get(kind, '--month-usd')} AMOUNT"
+        raised = f"enrich budget {option} AMOUNT"
         return BudgetReached(what, where=phase, fix=f"{fix} the budget: {raised}; then: enrich resume {run_id}")
 
 

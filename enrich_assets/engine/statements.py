@@ -48,7 +48,7 @@ class Statement:
         if not self._text:
             compiled = self._clause.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
             self._order, self._fixed = compiled.positiontup, compiled.params
-            self._text = str(compiled)
+            self._text = str(compiled)  # last: other threads take it for the sign that all three are there
         return connection.connection.driver_connection
 
 

@@ -45,7 +45,7 @@ runs = sa.Table(
     sa.Column("preset", sa.String(100), nullable=False, default=""),
     sa.Column("created_at", sa.String(40), nullable=False, index=True),
     sa.Column("registration", sa.LargeBinary, nullable=False),
-    # Who asked for a pause, and when; a launch that began later does not heed it.
+    # When somebody last asked for a pause; a launch that began later does not heed it.
     sa.Column("pause_asked_at", sa.String(40)),
 )
 

@@ -147,10 +147,10 @@ def _tell(entries: list[Entry], error: EnrichError | None) -> None:
             by_loop.setdefault(entry.loop, []).append(entry)
     for loop, waited_for in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_settle, waited_for, error)
+            loop.call_soon_threadsafe(_resolve, waited_for, error)
 
 
-def _settle(entries: list[Entry], error: EnrichError | None) -> None:
+def _resolve(entries: list[Entry], error: EnrichError | None) -> None:
     for entry in entries:
         if entry.future is None or entry.future.done():
             continue
