@@ -24,7 +24,8 @@ class PhaseRecords(Connected):
     def phase_started(self, run_id: str, phase: str, number: int, rows_in: int | None) -> None:
         """Records that a phase of a run works now."""
         now = utc_text(self._now())
-        self._replace_phase(
+        nothing = dict.fromkeys(("rows_done", "calls", "reused", "tokens_in", "tokens_out"), 0)
+        self.replace_phase(
             run_id,
             phase,
             number=number,
@@ -32,21 +33,13 @@ class PhaseRecords(Connected):
             started_at=now,
             heartbeat_at=now,
             rows_in=rows_in,
-            rows_done=0,
-            ended_at=None,
-            rows_out=None,
-            dropped=None,
-            failed=None,
-            calls=0,
-            reused=0,
-            tokens_in=0,
-            tokens_out=0,
             cost=0.0,
-            message=None,
+            **nothing,
         )
 
     def phase_progress(self, run_id: str, phase: str, **values: Any) -> None:
-        """Updates a running phase: rows_in, rows_done, dropped, failed, calls, reused, tokens_in, tokens_out, cost."""
+        """Updates columns of a phase: of a running one rows_in, rows_done, dropped, failed, calls, reused, tokens_in,
+        tokens_out and cost; of one that does not stand any more its status."""
         self._update_phase(run_id, phase, None, values)
 
     def phase_ended(self, run_id: str, phase: str, status: str, *, lease: Lease | None = None, **values: Any) -> None:
@@ -57,19 +50,16 @@ class PhaseRecords(Connected):
         ended = {"status": status, "ended_at": utc_text(self._now())}
         self._update_phase(run_id, phase, lease, {**ended, **values})
 
-    def _update_phase(self, run_id: str, phase: str, lease: Lease | None, values: Mapping[str, Any]) -> None:
-        table = tables.phases
-        with self._writing() as connection:
-            self._confirm(connection, run_id, phase, lease)
-            connection.execute(
-                sa.update(table)
-                .where(table.c.run_id == run_id, table.c.phase == phase)
-                .values(heartbeat_at=utc_text(self._now()), **values)
-            )
-
     def replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
-        """Sets the view of a phase to given values: rebuilding it from an envelope."""
-        self._replace_phase(run_id, phase, **values)
+        """Sets the view of a phase to given values, as when it begins or is rebuilt from an envelope; columns that are
+        not given become empty."""
+        # One statement, so that two who begin at once both succeed.
+        table = tables.phases
+        row = {**dict.fromkeys(column.name for column in table.c), **values, "run_id": run_id, "phase": phase}
+        with self._writing() as connection:
+            self._confirm(connection, run_id, phase, None)
+            insert = tables.upsert(connection)(table).values(row)
+            connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "phase"], set_=row))
 
     def phases(self, run_id: str | None = None) -> list[dict[str, Any]]:
         """The phases of one run, or of all, by run and number."""
@@ -95,14 +85,15 @@ class PhaseRecords(Connected):
         found = self._read(sa.select(table.c.row_id, table.c.final).where(here).order_by(table.c.id))
         return {row.row_id: row.final or "" for row in found}
 
-    def _replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
-        # One statement, so that two who begin at once both succeed; columns that are not given become empty.
+    def _update_phase(self, run_id: str, phase: str, lease: Lease | None, values: Mapping[str, Any]) -> None:
         table = tables.phases
-        row = {**dict.fromkeys(column.name for column in table.c), **values, "run_id": run_id, "phase": phase}
         with self._writing() as connection:
-            self._confirm(connection, run_id, phase, None)
-            insert = tables.upsert(connection)(table).values(row)
-            connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "phase"], set_=row))
+            self._confirm(connection, run_id, phase, lease)
+            connection.execute(
+                sa.update(table)
+                .where(table.c.run_id == run_id, table.c.phase == phase)
+                .values(heartbeat_at=utc_text(self._now()), **values)
+            )
 
     def _confirm(self, connection: sa.Connection, run_id: str, phase: str, lease: Lease | None) -> None:
         # Whoever slept past its lease must not show as failed what another process completed.

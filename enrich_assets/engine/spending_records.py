@@ -65,12 +65,6 @@ class SpendingRecords(Connected):
         found = {row.scope: row for row in self._read(sa.select(table).where(table.c.scope.in_(list(scopes))))}
         return [_spent(found.get(scope)) for scope in scopes]
 
-    def spent_by_phase(self) -> dict[tuple[str, str], Spent]:
-        """What each phase of each run has spent, by run ID and phase."""
-        table = tables.totals
-        found = self._read(sa.select(table).where(table.c.scope.startswith("phase/")))
-        return {(row.scope.split("/")[1], row.scope.split("/")[2]): _spent(row) for row in found}
-
     def requests(self, run_id: str) -> dict[tuple[str, str], tuple[int, int, int]]:
         """What a run sent in all its attempts, by phase and kind: requests, tokens in, tokens out."""
         table = tables.spending
