@@ -89,6 +89,7 @@ class AnswerStore(Protocol):
 
 
 def replayed(stored: Stored) -> Reply:
+    """The reply of a stored answer; raises the error that was stored in its place."""
     if stored.final is None:
         return stored.reply
     if stored.final_kind.startswith(NOTHING_ANSWERED):
@@ -102,6 +103,7 @@ def replayed(stored: Stored) -> Reply:
 
 
 def remembered(error: CallError) -> Stored:
+    """What the ledger keeps of an error in place of an answer, so that `replayed` raises it again."""
     spent = Reply({}, tokens_in=error.tokens_in, tokens_out=error.tokens_out, cost=error.cost)
     if isinstance(error, TransientError):
         return Stored(spent, final=str(error), final_kind=f"{NOTHING_ANSWERED}{error.kind}")
@@ -112,6 +114,9 @@ def remembered(error: CallError) -> Stored:
 
 
 def share_of(whole: Reply, content: Mapping[str, Any], rank: int, shares: int) -> Reply:
+    """The reply to one of `shares` requests that travelled in one: its own content, its part of tokens and cost; what
+    is left of a division goes to the first."""
+
     def part(tokens: int) -> int:
         return tokens // shares + (rank < tokens % shares)
 

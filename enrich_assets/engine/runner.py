@@ -9,12 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from enrich_assets.core.envelope import Counts, InputRef
-from enrich_assets.core.errors import (
-    BudgetReached,
-    EndpointError,
-    PhaseFailed,
-    StorageError,
-)
+from enrich_assets.core.errors import BudgetReached, EndpointError, PhaseFailed, StorageError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.backoff import Backoff
@@ -34,81 +29,24 @@ def run_phase(job: Job) -> PhaseResult:
     """Runs a phase to its result, checks and figures included; nothing is published.
 
     Raises PhaseFailed when too many rows failed or an endpoint refuses everything, DeclarationError for a defect of
-    the phase, StorageError when the ledger cannot commit, Stopped when it was asked to stop.
+    the phase, StorageError when the ledger cannot commit, BudgetReached when no more may be spent, LeaseLost when
+    another process took over, Stopped when it was asked to stop.
     """
     return asyncio.run(_run(job))
 
 
 async def _run(job: Job) -> PhaseResult:
     started, clock = job.now(), time.monotonic()
-    phase, shared = job.phase, job.shared
+    phase = job.phase
     settings = job.graph.settings_of(phase, job.resolved)
-    sender = Sender(
-        job.ledger,
-        run_id=job.run.run_id,
-        phase=phase.name,
-        backoff=Backoff(attempts=shared.attempts, first=shared.first_delay_seconds),
-        caps=Caps(run=shared.budget.run_usd, phase=shared.budget.phase_usd),
-        slots=shared.concurrency,
-        limits_of=lambda endpoint: job.ledger.limits(job.transport.limits(endpoint), wanted=shared.concurrency),
-        is_ready=job.transport.is_ready,
-    )
-    renewal = job.ledger.renewal(job.run.run_id, phase.name)
-    calls = Calls(
-        job.ledger,
-        sender,
-        run_id=job.run.run_id,
-        phase=phase.name,
-        fresh_from=job.run.fresh_from,
-        again_from=renewal.again_from,
-        retry_from=renewal.retry_from,
-    )
-    asker = Asker(calls, job.transport, attempts=shared.attempts)
+    calls = _calls_of(job)
     main = job.graph.main_input(phase)
     outcomes = Outcomes(phase, job.graph.columns(phase), None if main is None else job.inputs[main.name].table)
     document: Mapping[str, Any] | None = None
     if phase.shape == "table":
         document = run_table(job, settings, outcomes)
     else:
-        rows = input_rows(job)
-        outcomes.rows_in = len(rows)
-        rows = sample(rows, job, outcomes)
-        stop = Stop()
-        reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes, stop))
-        try:
-            with signals_heard(stop):
-                if phase.shape == "ask":
-                    try:
-                        await run_ask(job, settings, asker, rows, outcomes, stop)
-                    finally:
-                        await calls.close(grace=GRACE_SECONDS)
-                else:
-                    async with job.open_clients(calls, asker) as clients:
-                        try:
-                            await run_rows(job, settings, clients, rows, outcomes, stop)
-                        finally:
-                            await calls.close(grace=GRACE_SECONDS)
-            if stop:
-                how_far = f"after {outcomes.done} of {outcomes.rows_in} rows"
-                raise stopped(phase.name, how_far, stop.reason, job.run.run_id)
-        except BudgetReached as error:
-            error.what = f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}"
-            raise
-        except EndpointError as error:
-            raise PhaseFailed(
-                f"stopped after {outcomes.done} of {outcomes.rows_in} rows: {error.what}",
-                where=phase.name,
-                fix=f"{error.fix or 'Correct it'} Then: enrich resume {job.run.run_id}",
-            ) from error
-        finally:
-            reporter.cancel()
-            await asyncio.gather(reporter, return_exceptions=True)
-            with suppress(StorageError, LeaseLost):
-                await job.ledger.written()  # what is told at the end has nothing in it that is about to be settled
-            await _tell(job, calls.meter, outcomes)
-        await job.ledger.written()
-        spent = job.ledger.spent(job.run.run_id, phase.name)
-        calls.meter.spent, calls.meter.unsettled = spent.total, spent.unsettled
+        await _run_row_by_row(job, settings, calls, outcomes)
     counts = outcomes.counts()
     _refuse_too_many_failures(job, counts, outcomes)
     table = None if phase.makes == "document" else outcomes.table()
@@ -136,6 +74,79 @@ async def _run(job: Job) -> PhaseResult:
         log=tuple(outcomes.log),
     )
     return result.with_checks(run_checks(phase, result, settings))
+
+
+def _calls_of(job: Job) -> Calls:
+    """The calls of the job's phase, under the run's limits and after what a person wanted asked again."""
+    run_id, phase, shared = job.run.run_id, job.phase.name, job.shared
+    sender = Sender(
+        job.ledger,
+        run_id=run_id,
+        phase=phase,
+        backoff=Backoff(attempts=shared.attempts, first=shared.first_delay_seconds),
+        caps=Caps(run=shared.budget.run_usd, phase=shared.budget.phase_usd),
+        slots=shared.concurrency,
+        limits_of=lambda endpoint: job.ledger.limits(job.transport.limits(endpoint), wanted=shared.concurrency),
+        is_ready=job.transport.is_ready,
+    )
+    renewal = job.ledger.renewal(run_id, phase)
+    return Calls(
+        job.ledger,
+        sender,
+        run_id=run_id,
+        phase=phase,
+        fresh_from=job.run.fresh_from,
+        again_from=renewal.again_from,
+        retry_from=renewal.retry_from,
+    )
+
+
+async def _run_row_by_row(job: Job, settings: Any, calls: Calls, outcomes: Outcomes) -> None:
+    """Works on the rows until all have an outcome, telling how it goes; the meter has what they cost then."""
+    phase = job.phase
+    asker = Asker(calls, job.transport, attempts=job.shared.attempts)
+    rows = input_rows(job)
+    outcomes.rows_in = len(rows)
+    rows = sample(rows, job, outcomes)
+    stop = Stop()
+    reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes, stop))
+    try:
+        with signals_heard(stop):
+            if phase.shape == "ask":
+                try:
+                    await run_ask(job, settings, asker, rows, outcomes, stop)
+                finally:
+                    await calls.close(grace=GRACE_SECONDS)
+            else:
+                async with job.open_clients(calls, asker) as clients:
+                    try:
+                        await run_rows(job, settings, clients, rows, outcomes, stop)
+                    finally:
+                        await calls.close(grace=GRACE_SECONDS)
+        if stop:
+            raise stopped(phase.name, _how_far(outcomes), stop.reason, job.run.run_id)
+    except BudgetReached as error:
+        error.what = f"stopped {_how_far(outcomes)}: {error.what}"
+        raise
+    except EndpointError as error:
+        raise PhaseFailed(
+            f"stopped {_how_far(outcomes)}: {error.what}",
+            where=phase.name,
+            fix=f"{error.fix or 'Correct it.'} Then: enrich resume {job.run.run_id}",
+        ) from error
+    finally:
+        reporter.cancel()
+        await asyncio.gather(reporter, return_exceptions=True)
+        with suppress(StorageError, LeaseLost):
+            await job.ledger.written()  # what is told at the end has nothing in it that is about to be settled
+        await _tell(job, calls.meter, outcomes)
+    await job.ledger.written()
+    spent = job.ledger.spent(job.run.run_id, phase.name)
+    calls.meter.spent, calls.meter.unsettled = spent.total, spent.unsettled
+
+
+def _how_far(outcomes: Outcomes) -> str:
+    return f"after {outcomes.done} of {outcomes.rows_in} rows"
 
 
 async def _report(job: Job, meter: Meter, outcomes: Outcomes, stop: Stop) -> None:

@@ -40,13 +40,13 @@ EMBEDDED_MODEL = "extractive"
 
 
 def input_rows(job: Job) -> Sequence[Row]:
+    """The rows that come into the phase."""
     main = job.graph.main_input(job.phase)
     if main is None:
         return []
     given = job.inputs[main.name]
     if given.table is None:
-        rows = (given.document or {}).get("rows", [])
-        return list(rows)
+        return list((given.document or {}).get("rows", []))
     return _LazyRows(given.table)
 
 
@@ -68,6 +68,7 @@ class _LazyRows(Sequence[Row]):
 
 
 def sample(rows: Sequence[Row], job: Job, outcomes: Outcomes) -> Sequence[Row]:
+    """The rows that the phase looks at; the outcomes record those beyond the run's sample as dropped."""
     most = job.shared.sample
     if most is None or not job.phase.asks_a_model or len(rows) <= most:
         return rows
@@ -78,6 +79,10 @@ def sample(rows: Sequence[Row], job: Job, outcomes: Outcomes) -> Sequence[Row]:
 
 
 def run_table(job: Job, settings: Any, outcomes: Outcomes) -> Mapping[str, Any] | None:
+    """Runs a phase over its whole table at once; the document that it makes, None where it makes a table.
+
+    Raises DeclarationError when the phase does not return what it declares.
+    """
     phase = job.phase
     arguments: dict[str, Any] = {}
     names = phase.parameters()
@@ -94,10 +99,7 @@ def run_table(job: Job, settings: Any, outcomes: Outcomes) -> Mapping[str, Any] 
         "history": {name: item.envelope for name, item in job.inputs.items()},
     }
     arguments |= {name: value for name, value in given.items() if name in names}
-    for name in phase.also:
-        owner, _, side = name.partition("/")
-        arguments[side or owner] = job.sides[name].to_pylist() if side else job.inputs[owner].content()
-    found = phase.function(**arguments)
+    found = phase.function(**(arguments | _also_read(job)))
     if phase.makes == "document":
         if not isinstance(found, Mapping):
             raise DeclarationError(f"must return a dict, not {type(found).__name__}", where=phase.name)
@@ -113,24 +115,22 @@ def run_table(job: Job, settings: Any, outcomes: Outcomes) -> Mapping[str, Any] 
 async def run_rows(
     job: Job, settings: Any, clients: Clients, rows: Sequence[Row], outcomes: Outcomes, stop: Stop
 ) -> None:
-    phase = job.phase
-    extra = {}
-    for name in phase.also:
-        owner, _, side = name.partition("/")
-        if (side or owner) in phase.parameters():
-            extra[side or owner] = job.sides[name].to_pylist() if side else job.inputs[owner].content()
+    """Runs a phase that does anything about each row, `concurrency` rows at a time, until all are done or `stop`."""
+    phase, also = job.phase, _also_read(job)
 
     async def work(unit: tuple[int, Row]) -> None:
         index, row = unit
         _begin(str(row["row_id"]), job)
-        seen = {name: row.get(name) for name in ("row_id", *phase.reads)} if phase.reads else row
+        seen = _seen(phase, row) if phase.reads else row
         with _row_boundary(row, index, outcomes):
-            outcomes.take(row, await phase.function(seen, clients, settings, **extra), index)
+            outcomes.take(row, await phase.function(seen, clients, settings, **also), index)
 
     await gather_window(enumerate(rows), work, concurrency=job.shared.concurrency, stop=stop)
 
 
 async def run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], outcomes: Outcomes, stop: Stop) -> None:
+    """Runs a phase that asks a model a question about each row, several rows a request where it is batched, until all
+    are done or `stop`."""
     phase = job.phase
     assert phase.answer is not None and phase.prompt is not None and phase.without_model is not None
     answer, model = phase.answer, str(settings.model)
@@ -206,6 +206,16 @@ async def run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], ou
     # Twice as many rows as slots: while answers are committed, the next requests are made already.
     await gather_window(units(), work, concurrency=2 * job.shared.concurrency, stop=stop)
     _select(phase, settings, outcomes)
+
+
+def _also_read(job: Job) -> dict[str, Any]:
+    """What the phase names in `also`, as arguments of its function."""
+    found: dict[str, Any] = {}
+    for name in job.phase.also:
+        owner, _, side = name.partition("/")
+        if (side or owner) in job.phase.parameters():
+            found[side or owner] = job.sides[name].to_pylist() if side else job.inputs[owner].content()
+    return found
 
 
 def _begin(row_id: str, job: Job) -> None:
