@@ -11,4 +11,6 @@ from enrich_assets.defs.build import build_definitions
 
 __all__ = ["build_definitions", "defs"]
 
-defs: dg.Definitions = build_definitions()
+# The executor is for this project alone, not for those that merge these definitions into theirs: a step as a process
+# of its own would take 4 s to start, and the work inside is asynchronous anyway.
+defs: dg.Definitions = dg.Definitions.merge(build_definitions(), dg.Definitions(executor=dg.in_process_executor))

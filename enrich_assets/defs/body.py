@@ -17,6 +17,7 @@ from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs.holding import held_until_published
 from enrich_assets.defs.metadata import materialization_metadata
 from enrich_assets.defs.observing import Observer
+from enrich_assets.defs.processes import note_process
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB
 from enrich_assets.defs.runs import registration_of
 from enrich_assets.engine.graph import Graph
@@ -35,6 +36,7 @@ from enrich_assets.store.store import Store
 
 def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loaded: Mapping[str, Input]) -> Any:
     """Runs a phase of the context's partition; raises dg.Failure that says what happened and how to go on."""
+    note_process(context)
     try:
         run_id = _one_run(context.partition_keys)
         store: Store = getattr(context.resources, STORE).open()

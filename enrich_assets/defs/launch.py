@@ -6,25 +6,22 @@ Belongs here: which phases a command executes, and how. Beginning a run belongs 
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
 from enrich_assets.core import errors
 from enrich_assets.defs.build import asset_key, build_definitions, job_name
 from enrich_assets.defs.partitions import add_run
+from enrich_assets.defs.processes import close_dead_launches as close_dead_launches
+from enrich_assets.defs.processes import process_tag
 from enrich_assets.defs.standing import where_it_stands as where_it_stands
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.phase import Phase
 
-PROCESS_TAG = "enrich/process"
-"""Tag of a launch: host and process that execute it, so that a launch whose process died can be closed."""
-
-_PARTITION_TAG = "dagster/partition"
-_OPEN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -47,6 +44,7 @@ def execute(graph: Graph, run_id: str, phases: Sequence[Phase], *, instance: dg.
     definitions = build_definitions(graphs=[graph])
     add_run(instance, graph, run_id)
     job = definitions.resolve_job_def(job_name(graph))
+    launch_id = str(uuid4())
     try:
         result = job.execute_in_process(
             instance=instance,
@@ -54,7 +52,8 @@ def execute(graph: Graph, run_id: str, phases: Sequence[Phase], *, instance: dg.
             asset_selection=[asset_key(graph, phase) for phase in phases],
             run_config=_QUIET,
             raise_on_error=False,
-            tags={PROCESS_TAG: _process(os.getpid())},
+            run_id=launch_id,
+            tags=process_tag(launch_id),
         )
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         close_dead_launches(instance, run_id, ended=os.getpid())
@@ -63,37 +62,6 @@ def execute(graph: Graph, run_id: str, phases: Sequence[Phase], *, instance: dg.
         raise KeyboardInterrupt
     phase, failure = ("", "") if result.success else _first_failure(result, graph)
     return Launched(run_id, result.run_id, result.success, phase, failure)
-
-
-def close_dead_launches(instance: dg.DagsterInstance, run_id: str | None = None, *, ended: int = 0) -> list[str]:
-    """Reports launches as failed whose process on this host is gone, or is the process `ended`; gives their IDs.
-
-    Dagster itself leaves such a launch STARTED for ever: its run monitoring does not see what ran in process.
-    """
-    closed = []
-    tags = {} if run_id is None else {_PARTITION_TAG: run_id}
-    for launch in instance.get_runs(filters=dg.RunsFilter(statuses=_OPEN, tags=tags)):
-        host, _, number = launch.tags.get(PROCESS_TAG, "").rpartition(":")
-        if host != platform.node() or not number.isdigit():
-            continue
-        if int(number) == ended or not _is_alive(int(number)):
-            instance.report_run_failed(launch, "The process that executed this launch ended before it was done.")
-            closed.append(launch.run_id)
-    return closed
-
-
-def _process(number: int) -> str:
-    return f"{platform.node()}:{number}"
-
-
-def _is_alive(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _was_interrupted(result: Any) -> bool:

@@ -108,7 +108,7 @@ def refuse_if_taken(engine: sa.Engine, prefix: str) -> None:
     with engine.connect() as connection:
         held = table.c.name.startswith(prefix, autoescape=True) & (table.c.expires_at >= tables.clock(connection))
         for found in connection.execute(sa.select(table.c.name, table.c.holder).where(held)):
-            if not _is_dead(found.holder):
+            if not is_dead(found.holder):
                 raise _taken(found.name, found.holder)
 
 
@@ -121,7 +121,7 @@ def _take_from_the_dead(engine: sa.Engine, name: str, holder: str, seconds: floa
     table = tables.leases
     with engine.connect() as connection:
         found: Any = connection.execute(sa.select(table.c.holder, table.c.token).where(table.c.name == name)).first()
-    if found is not None and _is_dead(found.holder):
+    if found is not None and is_dead(found.holder):
         token = _take(engine, name, holder, seconds, dead=found.token)
         if token is not None:
             return token
@@ -160,7 +160,8 @@ def _renewal(connection: sa.Connection, name: str, token: int, seconds: float) -
     )
 
 
-def _is_dead(holder: str) -> bool:
+def is_dead(holder: str) -> bool:
+    """Whether a holder is a process of this machine that is gone; of one elsewhere nobody here can tell."""
     machine, _, rest = holder.partition(":")
     number, _, began = rest.partition(":")
     if machine != platform.node() or not number.isdigit():
@@ -172,7 +173,9 @@ def _began(number: int) -> str:
     # Field 22 of /proc/<pid>/stat (proc(5)); where there is no /proc, a process that can be signalled is alive.
     try:
         text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
-        return text.rpartition(")")[2].split()[19]
+        fields = text.rpartition(")")[2].split()
+        # Field 3: one that ended stays listed until somebody waits for it, which in a container may be nobody.
+        return "gone" if fields[0] in ("Z", "X") else fields[19]
     except (OSError, IndexError):
         pass
     try:

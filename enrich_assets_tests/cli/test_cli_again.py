@@ -227,7 +227,7 @@ def test_ctrl_c_ends_with_130_and_the_run_can_be_resumed(empty_place: Any, call:
 
 
 def test_a_launch_whose_process_died_is_closed(copy: Any) -> None:
-    from enrich_assets.defs.launch import PROCESS_TAG, close_dead_launches
+    from enrich_assets.defs.processes import PROCESS_TAG, close_dead_launches
 
     gone = subprocess.Popen(["true"])
     gone.wait()
@@ -239,11 +239,16 @@ def test_a_launch_whose_process_died_is_closed(copy: Any) -> None:
 
         with dg.DagsterInstance.from_config(str(copy.home)) as instance:
             last = instance.get_runs(limit=1)[0]
+            dead, retry = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(2))
             open_one = last.with_status(dg.DagsterRunStatus.STARTED).with_tags(
-                {**last.tags, PROCESS_TAG: f"{platform.node()}:{gone.pid}"}
+                {**last.tags, PROCESS_TAG: f"{platform.node()}:{gone.pid}:12345 {dead}"}
             )
-            instance.add_run(open_one._replace(run_id="00000000-0000-0000-0000-000000000000"))
-            assert close_dead_launches(instance) == ["00000000-0000-0000-0000-000000000000"]
+            instance.add_run(open_one._replace(run_id=dead))
+            # A retry begins with the tags of the launch that failed, so it is not known yet where it runs.
+            instance.add_run(open_one._replace(run_id=retry, parent_run_id=dead, root_run_id=dead))
+            assert close_dead_launches(instance) == [dead]
+            assert instance.get_run_by_id(dead).status is dg.DagsterRunStatus.FAILURE
+            instance.report_run_canceled(instance.get_run_by_id(retry))
     assert _open_launches(copy) == 0
 
 

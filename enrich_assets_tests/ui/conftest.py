@@ -1,0 +1,16 @@
+"""One Dagster with its webserver for the whole folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from enrich_assets_tests.ui.dagster_kit import Dagster, running_dagster
+
+
+@pytest.fixture(scope="session")
+def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
+    """`enrich ui`, running; tests begin runs of their own on it."""
+    with running_dagster(tmp_path_factory.mktemp("ui")) as running:
+        yield running
