@@ -17,7 +17,7 @@ from enrich_assets.engine.prompts import load_prompt
 
 ASSUMED_FACTOR = 2.0
 """What is assumed holds within this factor, either way, in four cases of five."""
-CREATED_FACTOR = 3.0
+CREATED_FACTOR = 4.0
 """The same for the rows that a source brings: its `max_items` is the most, and few sources reach it."""
 OWN_TEXT_FACTOR = 1.3
 """The same for tokens that are counted from the characters of the very prompts that will be sent."""
