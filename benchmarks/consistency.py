@@ -45,11 +45,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.biased_server import BiasedServer
-from benchmarks.shuffled import GRAPH, Found, endpoints_of, measure
+from benchmarks.shuffled import GRAPH, Found, measure
 from enrich_assets.core.errors import EnrichError, UserError
 from enrich_assets.graphs.intelligence.demo.content import read_articles
 from enrich_assets.graphs.presets import load_preset, load_settings_file
-from enrich_assets.models.llm import check_model
+from enrich_assets.models.llm import check_model, endpoints_of
 from enrich_assets.models.settings import EXTRACTIVE
 
 RESULTS = Path(__file__).parent / "results" / "consistency.json"

@@ -23,6 +23,7 @@ from enrich_assets.engine.job import Input, Job
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.runner import run_phase
 from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets.models.llm import endpoints_of
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.transport import Models
 
@@ -176,8 +177,3 @@ def _left_out(text: str, rows: int) -> int:
     except (ValueError, TypeError, KeyError):
         return 0
     return rows - len(named & set(range(1, rows + 1)))
-
-
-def endpoints_of(resolved: Mapping[str, Any]) -> dict[str, ModelEndpoint]:
-    """The named endpoints of resolved settings."""
-    return {name: ModelEndpoint.model_validate(value) for name, value in resolved.get("models", {}).items()}

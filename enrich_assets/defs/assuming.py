@@ -19,8 +19,8 @@ from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.plans import Assumed, Plan
-from enrich_assets.engine.settings import EngineSettings
-from enrich_assets.engine.spending import Spent
+from enrich_assets.engine.settings import Budget
+from enrich_assets.engine.spending import scopes_of
 from enrich_assets.engine.typical import (
     ANSWER_CHARACTERS,
     CHARACTERS_A_TOKEN,
@@ -113,31 +113,31 @@ def said(found: Estimate, plans: Sequence[Plan]) -> str:
     return "; ".join(parts)
 
 
-def warnings_of(
-    found: Estimate, settings: EngineSettings, ledger: Ledger, run_id: str, spent: Spent | None
-) -> tuple[str, ...]:
-    """Budgets that the likely cost would pass, or that no cost can be held against. A cap set by hand goes first."""
-    by_hand = spent.cap if spent is not None else None
-    before = (spent.spent + spent.reserved) if spent is not None else 0.0
+def warnings_of(found: Estimate, budget: Budget, ledger: Ledger, run_id: str) -> tuple[str, ...]:
+    """Budgets that the likely cost would pass, or that no cost can be held against. A cap set by hand goes first.
+
+    `run_id` is empty for a run that is not claimed yet.
+    """
     day, month = ledger.spent_today()
-    caps = [
-        ("the run", settings.budget.run_usd if by_hand is None else by_hand, before),
-        ("the day", day.cap, day.spent + day.reserved),
-        ("the month", month.cap, month.spent + month.reserved),
+    held = [
+        ("the run", ledger.spent(run_id), budget.run_usd, found.usd),
+        ("the day", day, None, found.usd),
+        ("the month", month, None, found.usd),
     ]
+    each = ledger.totals([scopes_of(run_id, one.phase)[1] for one in found.phases])
+    held += [(one.phase, spent, budget.phase_usd, one.usd) for one, spent in zip(found.phases, each, strict=True)]
     told = []
-    if found.usd is None and any(cap is not None for _, cap, _ in caps):
-        return ("A budget is set, and a price is unknown: the run would stop at the first request of it.",)
-    likely = found.usd.likely if found.usd is not None else 0.0
-    for whose, cap, taken in caps:
-        if cap is not None and likely > cap - taken:
-            left = f", of which {taken:.2f} USD are spent," if taken else ""
-            told.append(f"The budget of {whose}, {cap:.2f} USD{left} is below the likely cost of {likely:.2f} USD.")
-    for one in found.phases:
-        cap = settings.budget.phase_usd
-        if cap is not None and one.usd is not None and one.usd.likely > cap:
+    for whose, spent, in_settings, usd in held:
+        cap = in_settings if spent.cap is None else spent.cap
+        if cap is None:
+            continue
+        if usd is None:
+            return ("A budget is set, and a price is unknown: the run would stop at the first request of it.",)
+        taken = spent.spent + spent.reserved
+        if usd.likely > cap - taken:
+            left = f", of which {taken:.2f} USD are spent" if taken else ""
             told.append(
-                f"The budget of a phase, {cap:.2f} USD, is below the likely {one.usd.likely:.2f} of {one.phase}."
+                f"The budget of {whose}, {cap:.2f} USD{left}, is below the likely cost of {usd.likely:.2f} USD."
             )
     return tuple(told)
 

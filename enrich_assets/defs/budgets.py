@@ -8,7 +8,8 @@ from typing import Any
 from enrich_assets.core.errors import CallError, SettingsError
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
-from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
+from enrich_assets.models.llm import endpoints_of
+from enrich_assets.models.settings import EXTRACTIVE
 from enrich_assets.models.transport import Models
 
 
@@ -20,8 +21,7 @@ def check_budget(graph: Graph, run_id: str, resolved: Mapping[str, Any], ledger:
     held = _budgets(graph, run_id, resolved, ledger)
     if not held:
         return
-    endpoints = {name: ModelEndpoint.model_validate(value) for name, value in resolved.get("models", {}).items()}
-    transport = Models(endpoints)
+    transport = Models(endpoints_of(resolved))
     asking = [phase for phase in graph.phases if phase.asks_a_model and phase.name in held]
     asked = {resolved[phase.name]["model"]: held[phase.name] for phase in asking}
     for model, named in sorted(asked.items()):

@@ -25,9 +25,8 @@ from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.plans import Looked, Plan, Seen
-from enrich_assets.engine.settings import EngineSettings
-from enrich_assets.models.llm import endpoint_of, parameters_of
-from enrich_assets.models.settings import ModelEndpoint
+from enrich_assets.engine.settings import EngineSettings, engine_settings
+from enrich_assets.models.llm import endpoint_of, endpoints_of, parameters_of
 from enrich_assets.store.store import Store
 
 _RUNS, _ROWS = 5, 5000
@@ -94,9 +93,7 @@ class _Gathering:
         self.base = past_run(self.graph, like, self.store, self.ledger) if like else None
         preset = str(self.registered.get("preset", ""))
         self.pasts = past_runs(self.graph, preset, self.store, self.ledger, most=self.most_runs, but=self.run_id)
-        self.shared = EngineSettings.model_validate(
-            {name: value for name, value in self.resolved.items() if name in EngineSettings.model_fields}
-        )
+        self.shared = engine_settings(self.resolved)
         self.rows = _first_rows(self.graph, self.registered)
         self._made_by: dict[str, str] = {}
         """The run whose artifact of a phase is the one that this run has, or will have."""
@@ -104,8 +101,7 @@ class _Gathering:
     def estimate(self) -> Estimate:
         plans = [self._plan(phase) for phase in self.graph.phases]
         found = estimate(plans, len(self.rows))
-        spent = self.ledger.spent(self.run_id) if self.run_id else None
-        warnings = warnings_of(found, self.shared, self.ledger, self.run_id, spent)
+        warnings = warnings_of(found, self.shared.budget, self.ledger, self.run_id)
         return replace(found, basis=self._basis(found, plans), warnings=warnings)
 
     def _plan(self, phase: Phase) -> Plan:
@@ -123,7 +119,7 @@ class _Gathering:
             batch=int(settings.get("batch", 1)) if phase.batched else 1,
             limit=limit_of(phase, resolved, self.rows),
             sample=self.shared.sample if phase.asks_a_model else None,
-            usd=token_prices(endpoint_of(model, self._endpoints(resolved))) if model else (0.0, 0.0),
+            usd=token_prices(endpoint_of(model, endpoints_of(resolved))) if model else (0.0, 0.0),
             search_is_priced=resolved.get("search", {}).get("provider", "embedded") == "embedded",
             done=self._done(phase, envelope),
             held=held,
@@ -258,11 +254,8 @@ class _Gathering:
             )
         return tuple(told)
 
-    def _endpoints(self, resolved: Mapping[str, Any]) -> dict[str, ModelEndpoint]:
-        return {name: ModelEndpoint.model_validate(value) for name, value in resolved.get("models", {}).items()}
-
     def _parameters(self, resolved: Mapping[str, Any], model: str) -> dict[str, Any]:
-        return dict(parameters_of(endpoint_of(model, self._endpoints(resolved))))
+        return dict(parameters_of(endpoint_of(model, endpoints_of(resolved))))
 
 
 def _first_rows(graph: Graph, registered: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -276,6 +269,4 @@ def _world(graph: Graph, resolved: Mapping[str, Any]) -> str:
     # The sources are the first rows, and are compared as such.
     apart = {*EngineSettings.model_fields, "models", "sources", "compare_with"}
     apart |= {name for phase in graph.phases for name in inherited_fields(phase.settings)}
-    return fingerprint(
-        {k: resolved.get(k) for k in graph.shared.model_fields if k not in apart and k != "compare_with"}
-    )
+    return fingerprint({name: resolved.get(name) for name in graph.shared.model_fields if name not in apart})

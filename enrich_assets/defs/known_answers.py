@@ -23,7 +23,7 @@ from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.engine.requests import Reply, Request, replayed
 from enrich_assets.engine.sending import Sender
 from enrich_assets.engine.typical import CHARACTERS_A_TOKEN
-from enrich_assets.models.llm import endpoint_of, parameters_of
+from enrich_assets.models.llm import endpoint_of, endpoints_of, parameters_of
 from enrich_assets.models.settings import ModelEndpoint
 
 
@@ -151,8 +151,7 @@ class _Walk:
             again_from=renewal.again_from,
             retry_from=renewal.retry_from,
         )
-        endpoints = {name: ModelEndpoint.model_validate(one) for name, one in resolved.get("models", {}).items()}
-        self._asker = Asker(self._calls, _NothingIsSent(endpoints), attempts=int(resolved["attempts"]))
+        self._asker = Asker(self._calls, _NothingIsSent(endpoints_of(resolved)), attempts=int(resolved["attempts"]))
         self.batch = int(self._settings.batch) if phase.batched else 1
         self.kept = 0
         self.known = 0

@@ -20,7 +20,7 @@ from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.job import Input
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.evidence.clients import open_clients
-from enrich_assets.models.settings import ModelEndpoint
+from enrich_assets.models.llm import endpoints_of
 from enrich_assets.models.transport import Models
 from enrich_assets.store.store import Store
 from enrich_assets.web.search import IndexedPage
@@ -56,8 +56,7 @@ class ModelsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def transport(self, resolved: Mapping[str, Any]) -> ModelTransport:
         """The transport to the endpoints that a run's settings name."""
-        endpoints = resolved.get("models", {})
-        return Models({name: ModelEndpoint.model_validate(value) for name, value in endpoints.items()})
+        return Models(endpoints_of(resolved))
 
 
 class WebResource(dg.ConfigurableResource):  # type: ignore[type-arg]

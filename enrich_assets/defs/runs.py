@@ -21,8 +21,7 @@ from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger, utc_now
 from enrich_assets.engine.registration import registration
 from enrich_assets.graphs.presets import DEFAULT_PRESET, load_preset, with_overrides
-from enrich_assets.models.llm import check_model
-from enrich_assets.models.settings import ModelEndpoint
+from enrich_assets.models.llm import check_model, endpoints_of
 from enrich_assets.store.store import Store
 
 if TYPE_CHECKING:
@@ -196,7 +195,7 @@ def check_title(title: str, graph: Graph, store: Store, ledger: Ledger, *, where
 
 def check_models(graph: Graph, resolved: Mapping[str, Any]) -> None:
     """Raises SettingsError for a phase whose model is unknown or lacks its key."""
-    endpoints = {name: ModelEndpoint.model_validate(value) for name, value in resolved.get("models", {}).items()}
+    endpoints = endpoints_of(resolved)
     for model in sorted({resolved[phase.name]["model"] for phase in graph.phases if phase.asks_a_model}):
         check_model(model, endpoints)
 

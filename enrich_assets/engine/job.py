@@ -19,7 +19,7 @@ from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.progress import RowsSoFar
-from enrich_assets.engine.settings import EngineSettings
+from enrich_assets.engine.settings import EngineSettings, engine_settings
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,4 @@ class Job:
     @cached_property
     def shared(self) -> EngineSettings:
         """The engine's settings of this run."""
-        return EngineSettings.model_validate(
-            {k: v for k, v in self.resolved.items() if k in EngineSettings.model_fields}
-        )
+        return engine_settings(self.resolved)

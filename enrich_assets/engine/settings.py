@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -59,3 +61,8 @@ class EngineSettings(Settings):
         if not 1970 <= moment.year <= 2200:
             raise ValueError("as_of is a moment of the years 1970 to 2200")
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def engine_settings(resolved: Mapping[str, Any]) -> EngineSettings:
+    """The part of a run's resolved settings that the engine reads."""
+    return EngineSettings.model_validate({k: v for k, v in resolved.items() if k in EngineSettings.model_fields})

@@ -124,6 +124,11 @@ def _sent_name(endpoint: ModelEndpoint) -> str:
     return f"hosted_vllm/{endpoint.model.removeprefix('openai/')}" if endpoint.is_compatible else endpoint.model
 
 
+def endpoints_of(resolved: Mapping[str, Any]) -> dict[str, ModelEndpoint]:
+    """The endpoints that a run's resolved settings name."""
+    return {name: ModelEndpoint.model_validate(value) for name, value in resolved.get("models", {}).items()}
+
+
 def endpoint_of(model: str, endpoints: Mapping[str, ModelEndpoint]) -> ModelEndpoint:
     """The named endpoint, or the plain endpoint of a litellm name."""
     return endpoints.get(model) or ModelEndpoint(model=model)

@@ -168,7 +168,7 @@ def test_a_threshold_costs_no_call_of_its_phase_and_a_prompt_all_of_them(told: T
 def test_a_sample_costs_less_and_its_answers_are_there(told: Told, call: Any) -> None:
     found = phases_of(estimated(told, call, "--settings", str(told.settings), "--sample", "10"))
     assert found["tier2"]["calls"]["likely"] <= 3 and found["tier3"]["rows_in"]["likely"] <= 10
-    assert estimated(told, call, "--like", "latest", "--sample", "10")["calls"]["likely"] == 0
+    assert estimated(told, call, "--like", "latest", "--sample", "10")["calls"]["likely"] == pytest.approx(0, abs=0.01)
 
 
 def test_an_unknown_price_is_unknown_and_a_small_budget_is_told(told: Told, call: Any) -> None:
@@ -178,7 +178,7 @@ def test_an_unknown_price_is_unknown_and_a_small_budget_is_told(told: Told, call
     assert estimated(told, call, *unknown)["usd"] is None
     assert "unknown" in call(told.place, "estimate", *unknown).stdout
     capped = estimated(told, call, *settings, "--set", "budget.run_usd=0.01", "--set", "budget.phase_usd=0.01")
-    assert "0.01 USD is below the likely cost" in capped["warnings"][0]
+    assert "0.01 USD, is below the likely cost" in capped["warnings"][0]
     assert any("of tier2" in warning for warning in capped["warnings"])
     (refused,) = estimated(told, call, *unknown, "--set", "budget.run_usd=5")["warnings"]
     assert "a price is unknown" in refused

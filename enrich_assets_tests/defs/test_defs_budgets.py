@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from enrich_assets.core.errors import SettingsError
+from enrich_assets.defs.assuming import warnings_of
 from enrich_assets.defs.budgets import check_budget
+from enrich_assets.engine.estimate import estimate
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.plans import Assumed, Plan
+from enrich_assets.engine.settings import Budget
 from enrich_assets.graphs.catalog import GRAPHS
 
 GRAPH = GRAPHS["intelligence"]
@@ -72,3 +76,13 @@ def test_searches_need_a_price_as_well(ledger: Ledger) -> None:
         check_budget(GRAPH, RUN, resolved(**priced, search=search), ledger)
     assert refused.value.where == "search.usd_per_search"
     check_budget(GRAPH, RUN, resolved(**priced, search={**search, "usd_per_search": 0.001}), ledger)
+
+
+def test_an_estimate_is_held_against_the_budget_that_holds(ledger: Ledger) -> None:
+    plan = Plan(1, "tier2", "ask", model="m", usd=(0.001, 0.002), assumed=Assumed(tokens_in=100, tokens_out=10))
+    found, in_settings = estimate([plan], 10), Budget(phase_usd=0.5)
+    (told,) = warnings_of(found, in_settings, ledger, RUN)
+    assert told == "The budget of tier2, 0.50 USD, is below the likely cost of 1.20 USD."
+    ledger.set_cap(f"phase/{RUN}/tier2", 2.0)
+    assert warnings_of(found, in_settings, ledger, RUN) == ()
+    assert warnings_of(found, in_settings, ledger, "") == (told,)
