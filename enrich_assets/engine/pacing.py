@@ -74,6 +74,7 @@ class Pacing:
         self._wanted = wanted
         self._interval = 60.0 * MARGIN / limits.requests_per_minute if limits.requests_per_minute else 0.0
         self._token_seconds = 60.0 * MARGIN / limits.tokens_per_minute if limits.tokens_per_minute else 0.0
+        self._heaviest = 0.0
 
     def agree(self, ask: Ask) -> Told:
         """Takes send times, notes a rest, renews the membership: whatever is asked for, in one transaction."""
@@ -95,8 +96,12 @@ class Pacing:
             if ask.rests_until is not None:
                 rest = max(rest, now + ask.rests_until - told.latest)
             next_request = self._plausible(found.next_request, now, self._interval)
-            heaviest = max(ask.charges, default=0.0) * self._token_seconds
-            next_tokens = self._plausible(found.next_tokens, now, heaviest) + ask.correction * self._token_seconds
+            next_tokens = found.next_tokens
+            # Only who sends can judge how far ahead others may be: one request can take the tokens of many minutes.
+            if ask.charges:
+                self._heaviest = max(self._heaviest, *ask.charges)
+                next_tokens = self._plausible(next_tokens, now, self._heaviest * self._token_seconds)
+            next_tokens += ask.correction * self._token_seconds
             send_times: list[float] = []
             for charge in ask.charges:
                 moment = max(now + ask.lead, rest, next_request, next_tokens)

@@ -178,6 +178,17 @@ def test_tokens_are_spaced_by_what_they_weigh_and_corrected_by_what_was_used(eng
     assert later - third == pytest.approx(1.0 * MARGIN, abs=1e-3)
 
 
+def test_requests_that_take_the_tokens_of_many_minutes_are_waited_for(engine: sa.Engine) -> None:
+    leaver, stayer = (pacing(engine, member, tokens_per_minute=1000) for member in ("leaver", "stayer"))
+    (first,) = leaver.agree(Ask(charges=[10_000.0])).send_times
+    leaver.leave(-1000.0)
+    stayer.agree(Ask(rests_until=time.monotonic()))
+    (second,) = stayer.agree(Ask(charges=[10_000.0])).send_times
+    assert second - first == pytest.approx(9 * 60 * MARGIN, abs=1)
+    (third,) = stayer.agree(Ask(charges=[1.0])).send_times
+    assert third - second == pytest.approx(10 * 60 * MARGIN, abs=1)
+
+
 async def passes(gate: Gate, tokens: int = 1) -> None:
     async with gate.admitted(), gate.wire(tokens):
         await asyncio.sleep(0)
