@@ -48,7 +48,7 @@ def inbox_sensor(graph: Graph, name: str, graph_job: Any, *, seconds: int = 10) 
         description=f"Makes a run of each settings file (YAML) that is dropped into the folder that {INBOX} names "
         "(default: inbox, in the storage folder). Bad files are moved to refused, with the error beside them.",
     )
-    def inbox(context):  # type: ignore[no-untyped-def]  # Dagster reads annotations, and as text refuses them
+    def inbox(context, **_):  # type: ignore[no-untyped-def]  # Dagster reads annotations, and as text refuses them
         folder = inbox_folder(graph, getattr(context.resources, STORE).open())
         if not folder.is_dir():
             return dg.SkipReason(f"There is no folder {folder}. Make it, or name another in {INBOX}.")

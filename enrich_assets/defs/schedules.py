@@ -43,7 +43,7 @@ def daily_schedule(
         description=f"A run of {graph.name} every day at {at} UTC, with the preset or settings file that "
         f"{DAILY_SETTINGS} names (default {DEFAULT_PRESET}).",
     )
-    def daily(context):  # type: ignore[no-untyped-def]  # Dagster reads annotations, and as text refuses them
+    def daily(context, **_):  # type: ignore[no-untyped-def]  # Dagster reads annotations, and as text refuses them
         moment = context.scheduled_execution_time.astimezone(UTC)
         if now() - moment >= _DAY:
             return dg.SkipReason(f"{moment:%Y-%m-%d %H:%M} UTC is more than a day ago: the newest tick makes the run.")
