@@ -109,7 +109,7 @@ def _tell_new(place: Place, *, preset: str, file: Path | None, like: str, overri
     start = {"--preset": preset, "--settings": str(file or ""), "--like": like}
     words = [word for name, value in start.items() if value for word in (name, value)]
     words += [word for change in overrides for word in ("--set", change)]
-    _tell(found, f"enrich run {shlex.join(words)}".rstrip(), as_json=as_json)
+    _tell(found, f"enrich run {shlex.join(words)}".rstrip(), done="replayed" if like else "", as_json=as_json)
 
 
 def _tell_rest(place: Place, run_name: str, *, as_json: bool) -> None:
@@ -129,17 +129,23 @@ def _tell_rest(place: Place, run_name: str, *, as_json: bool) -> None:
             print(line)
         print(f"next    {following}")
         return
-    _tell(found, following, as_json=as_json, run_id=run_id, compared=compared)
+    _tell(found, following, done="done", as_json=as_json, run_id=run_id, compared=compared)
 
 
 def _tell(
-    found: Estimate, following: str, *, as_json: bool, run_id: str = "", compared: Mapping[str, Any] | None = None
+    found: Estimate,
+    following: str,
+    *,
+    done: str,
+    as_json: bool,
+    run_id: str = "",
+    compared: Mapping[str, Any] | None = None,
 ) -> None:
+    """Writes the estimate; `done` is the word for phases that cost nothing more."""
     if as_json:
         write_json({"run_id": run_id or None, **found.plain(), "frozen": compared, "next": following})
         return
     out = console()
-    done = "done" if run_id else "replayed" if "--like" in following else ""
     headings = ("#", "phase", "rows", "calls", "known", "tokens", "cost")
     table = plain_table(*headings, right=("#", "rows", "calls", "known", "tokens", "cost"))
     for phase in found.phases:

@@ -29,7 +29,7 @@ def watch(
         from enrich_assets.cli.progress import BETWEEN, PAUSE_SECONDS, read_progress
         from enrich_assets.engine.progress import Pace
 
-        title = next((str(run["title"]) for run in place.ledger.runs() if run["run_id"] == run_id), "")
+        title = str((place.ledger.registration(run_id) or {}).get("title", ""))
         out = console()
         if once or not out.is_terminal:
             out.print(_frame(read_progress(place.ledger, run_id, graph.names), title, Pace()))
