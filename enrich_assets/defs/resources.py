@@ -6,7 +6,6 @@ https://docs.dagster.io/guides/build/external-resources
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
@@ -106,11 +105,6 @@ def opened(given: Any) -> Iterator[tuple[Store, Ledger]]:
     store: Store = getattr(given, STORE).open()
     with getattr(given, LEDGER).open(str(store.root)) as ledger:
         yield store, ledger
-
-
-def storage_name() -> str:
-    """The storage that the environment names."""
-    return os.environ.get("ENRICH_STORAGE", "").strip() or "data"
 
 
 def resources() -> dict[str, Any]:

@@ -22,8 +22,6 @@ from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.settings import EngineSettings
 
-_GIVEN = ("settings", "run", "history", "registration", "clients")
-
 
 @dataclass(frozen=True)
 class RunInfo:
