@@ -7,6 +7,7 @@ and to the hashes of the version that made the run.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sqlite3
@@ -107,11 +108,16 @@ def test_code_that_changed_makes_every_phase_again_out_of_known_answers(stored: 
     before, spent = envelopes(stored), paid(stored)
     answers = in_ledger(stored, "SELECT id, request_hash, superseded FROM enrich_answers ORDER BY id")
     with socket.socket() as listener, only_loopback():
-        # Whoever asks the model in spite of all waits here in vain, and is counted as a request that left.
-        listener.bind(("127.0.0.1", PORT))
-        for name in held():
-            done = call(stored, "run", TITLE, "--only", name)
-            assert done.exit_code == 0, f"{name}: {done.output}"
+        # Taken and not listened at: whoever asks the model in spite of all is refused, and counted in the ledger.
+        with contextlib.suppress(OSError):  # another run of this test has it, which serves as well
+            listener.bind(("127.0.0.1", PORT))
+        commands = [("run", TITLE, "--only", name) for name in held()] if CHANGED_FROM else [("resume", TITLE)]
+        for command in commands:
+            done = call(stored, *command)
+            assert done.exit_code == 0, f"{command}: {done.output}"
+    if not CHANGED_FROM:
+        assert "1 initialized, which is outdated: its code or prompts changed since" in done.stdout
+        assert "nothing to do" in call(stored, "resume", TITLE).stdout
     after = envelopes(stored)
 
     assert all(after[name].artifact_id != before[name].artifact_id for name in held())
@@ -123,19 +129,6 @@ def test_code_that_changed_makes_every_phase_again_out_of_known_answers(stored: 
     assert {n: after[n].counts for n in held()} == {n: before[n].counts for n in held()}
     assert paid(stored) == spent
     assert in_ledger(stored, "SELECT id, request_hash, superseded FROM enrich_answers ORDER BY id") == answers
-
-
-@pytest.mark.usefixtures("other_code")
-def test_resume_goes_on_at_the_first_phase_whose_code_changed(stored: Any, call: Callable[..., Any]) -> None:
-    if CHANGED_FROM:
-        pytest.skip(f"from {CHANGED_FROM} on this version asks or decides otherwise, as docs/upgrading.md says")
-    spent = paid(stored)
-    with only_loopback():
-        resumed = call(stored, "resume", TITLE)
-    assert resumed.exit_code == 0, resumed.output
-    assert "outdated" in resumed.stdout and "its code or prompts changed since" in resumed.stdout
-    assert "nothing to do" in call(stored, "resume", TITLE).stdout
-    assert paid(stored) == spent
 
 
 def test_what_a_version_changes_by_intention_is_told() -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -65,15 +66,18 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("deployed")
     (folder / "home").mkdir()
     shutil.copy(PROJECT / "deploy" / "dagster.postgres.yaml", folder / "home" / "dagster.yaml")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server = pgserver.get_server(folder / "pg", cleanup_mode="stop")
-    try:
-        place = Deployed(folder / "home", server.get_uri().replace("postgresql://", f"{_scheme()}://", 1))
-        assert "next    enrich show" in place.call("enrich", "demo")
-        yield place
-    finally:
-        server.cleanup()
+    # Not below pytest's own folder: each pytest that starts takes that one away from all users but its own, and where
+    # the tests run as root, Postgres is another user.
+    with tempfile.TemporaryDirectory(prefix="enrich-pg-") as data:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            server = pgserver.get_server(data, cleanup_mode="stop")
+        try:
+            place = Deployed(folder / "home", server.get_uri().replace("postgresql://", f"{_scheme()}://", 1))
+            assert "next    enrich show" in place.call("enrich", "demo")
+            yield place
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture
