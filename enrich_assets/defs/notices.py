@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from enrich_assets.core import errors
 from enrich_assets.core.errors import RunIdError
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.core.units import money
@@ -152,6 +153,11 @@ def _failure(context: Any) -> tuple[str, str]:
 
 
 def _cause(error: Any) -> str:
-    while error is not None and error.cause is not None:
+    # What caused an error of our own is its detail, which says neither where nor what to do.
+    while error is not None and error.cause is not None and not hasattr(errors, str(error.cls_name)):
         error = error.cause
-    return next(iter(str(error.message).strip().splitlines()), "") if error is not None else "unknown"
+    if error is None:
+        return "unknown"
+    first = next(iter(str(error.message).strip().splitlines()), "")
+    # Dagster writes the error's type before its message.
+    return first.removeprefix(f"{error.cls_name}: ").removeprefix(f"enrich_assets.core.errors.{error.cls_name}: ")

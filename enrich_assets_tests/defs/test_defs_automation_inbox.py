@@ -36,14 +36,14 @@ class Inbox:
 
     def tick(self) -> Any:
         assert isinstance(self.sensor, dg.SensorDefinition)
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.room.instance,
             instance_ref=self.room.instance.get_ref(),
             cursor=self.cursor,
             definitions=self.defs,
             resources=self.defs.resources,
-        )
-        result = self.sensor.evaluate_tick(context)
+        ) as context:
+            result = self.sensor.evaluate_tick(context)
         self.cursor = result.cursor or self.cursor
         return result
 

@@ -59,10 +59,10 @@ def test_its_sensor_launches_the_graph_for_the_run_and_once_only(defs: dg.Defini
     assert isinstance(sensor, dg.SensorDefinition)
 
     def tick(cursor: str | None) -> Any:
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=room.instance, instance_ref=room.instance.get_ref(), cursor=cursor, definitions=defs
-        )
-        return sensor.evaluate_tick(context)
+        ) as context:
+            return sensor.evaluate_tick(context)
 
     begin = tick(None).cursor
     first = launched(defs, room, preset="demo")

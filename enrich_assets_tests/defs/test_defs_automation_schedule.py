@@ -25,10 +25,10 @@ def schedule(now: datetime = MOMENT, name: str = "daily") -> dg.ScheduleDefiniti
 
 
 def tick(room: Room, daily: dg.ScheduleDefinition, moment: datetime = MOMENT) -> Any:
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=room.instance, scheduled_execution_time=moment, resources=build_definitions().resources
-    )
-    return daily(context)
+    ) as context:
+        return daily(context)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,21 @@ def test_a_tick_makes_the_run_of_its_moment_and_twenty_hours_late_the_same(room:
     assert late.run_key == RUN_ID
     assert runs(room) == [(RUN_ID, "demo")]
     assert list(room.instance.get_dynamic_partitions(partitions_name("intelligence"))) == [RUN_ID]
+
+
+def test_dagster_itself_makes_a_launch_of_the_partition_of_it(room: Room) -> None:
+    defs = build_definitions()
+    with dg.build_schedule_context(
+        instance=room.instance,
+        instance_ref=room.instance.get_ref(),
+        scheduled_execution_time=MOMENT,
+        resources=defs.resources,
+        repository_def=defs.get_repository_def(),
+    ) as context:
+        (request,) = schedule().evaluate_tick(context).run_requests or ()
+
+    assert request.tags["dagster/partition"] == RUN_ID
+    assert request.tags["dagster/schedule_name"] == "daily"
 
 
 def test_of_ticks_that_were_missed_for_days_the_newest_alone_makes_a_run(room: Room) -> None:

@@ -65,10 +65,10 @@ def ticks(defs: dg.Definitions, room: Room, name: str, sensor: Any = None) -> Ca
     cursor: list[str | None] = [None]
 
     def tick() -> Any:
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=room.instance, cursor=cursor[0], definitions=defs, resources=defs.resources
-        )
-        result = found.evaluate_tick(context)
+        ) as context:
+            result = found.evaluate_tick(context)
         cursor[0] = result.cursor or cursor[0]
         return result
 
@@ -169,6 +169,10 @@ def test_a_webhook_that_fails_is_logged_without_its_address_and_nothing_else_hap
     tick()
     logged = "".join(capfd.readouterr())
 
+    if kind == "answers 500":
+        (text,) = webhook.texts
+        assert "*Run typed_by_hand failed at tier1*" in text
+        assert "reason: " in text and "has published nothing" in text and "ArtifactMissing" not in text
     assert "The webhook of ENRICH_WEBHOOK_URL" in logged
     assert SECRET not in logged
 
@@ -204,9 +208,7 @@ def test_no_complete_run_for_hours_is_told_once_and_again_after_the_next_one(
     assert len(webhook.texts) == 3  # the first was not taken, the third is about the newer run
     assert all("No run of intelligence has been complete for 7 hours" in text for text in webhook.texts)
     with pytest.raises(UserError, match="is no number of hours"):
-        sensor.evaluate_tick(
-            dg.build_sensor_context(instance=demo_copy.instance, definitions=defs, resources=defs.resources)
-        )
+        tick()
 
 
 def test_where_there_never_was_a_run_the_hours_count_from_the_first_look(
