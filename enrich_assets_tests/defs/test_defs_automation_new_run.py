@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,8 +11,12 @@ import pytest
 
 from enrich_assets.core.errors import SettingsError
 from enrich_assets.defs.build import build_definitions
+from enrich_assets.defs.inbox import INBOX
 from enrich_assets.defs.new_run import RUN_TAG, changed_settings
 from enrich_assets.defs.partitions import partitions_name
+from enrich_assets.defs.schedules import DAILY_SETTINGS
+from enrich_assets.defs.watching import OVERDUE_HOURS
+from enrich_assets.defs.webhook import UI_URL, WEBHOOK_URL
 from enrich_assets_tests.defs.conftest import Room
 
 LOGGERS = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -139,6 +145,17 @@ def test_only_the_sensor_of_new_run_is_running_when_it_ships(defs: dg.Definition
 
     assert [name for name, status in sensors.items() if status == "RUNNING"] == ["new_run_continues"]
     assert [schedule.default_status.value for schedule in defs.schedules or ()] == ["STOPPED"]  # type: ignore[union-attr]
+
+
+def test_the_page_about_automation_names_what_there_is(defs: dg.Definitions) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "automation.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| (?:sensor|schedule) `(\w+)` \|.*?\| (\w+) \|", page, re.M))
+    made = [*(defs.sensors or ()), *(defs.schedules or ())]
+
+    assert told == {one.name: one.default_status.value.lower() for one in made}  # type: ignore[union-attr]
+    assert set(re.findall(r"^\| `(ENRICH_\w+)`", page, re.M)) == {
+        DAILY_SETTINGS, INBOX, WEBHOOK_URL, UI_URL, OVERDUE_HOURS
+    }  # fmt: skip
 
 
 def test_in_another_project_all_names_carry_the_prefix() -> None:
