@@ -105,7 +105,8 @@ class ModelTransport(Protocol):
 
 @dataclass(frozen=True)
 class ModelReply:
-    """Raw answer of a model. `cost` in USD, None where the price is unknown; `seconds` on the wire."""
+    """Raw answer of a model. `cost` in USD, None where the price is unknown or the tokens were not told; `seconds` on
+    the wire."""
 
     text: str
     tokens_in: int = 0

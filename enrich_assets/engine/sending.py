@@ -11,7 +11,8 @@ import contextvars
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 from enrich_assets.core.errors import CallError, EndpointError, TransientError
 from enrich_assets.engine.backoff import Backoff
@@ -175,10 +176,11 @@ class Sender:
                         has_left = True
                         found = await self._deadlines.kept(task, send)
                     self._note_tokens(endpoint, weight, found if isinstance(found, Reply) else found[0])
-                    return found, reservation
+                    return _costing_at_most(found, weight), reservation
                 except CallError as error:
                     self._note_tokens(endpoint, weight, error)
-                    unknown = has_left and error.outcome_unknown
+                    # An error in place of an answer whose tokens were not told: it cost something, at most that.
+                    unknown = has_left and (error.outcome_unknown or (error.cost is None and weight.usd is not None))
                     told = f"{error.kind}: {error.what}"
                     self._give_back(reservation, error.cost, error.tokens_in, error.tokens_out, told, unknown)
                     raise
@@ -230,7 +232,10 @@ class Sender:
 
     def _note_tokens(self, endpoint: str, weight: Weight, taken: Any) -> None:
         if endpoint in self._limits:
-            self._limits[endpoint].used(weight.tokens, taken.tokens_in + taken.tokens_out)
+            was_told = taken.tokens_in or not isinstance(taken, Reply)
+            self._limits[endpoint].used(
+                weight.tokens, taken.tokens_in + taken.tokens_out if was_told else weight.tokens
+            )
 
     def _gate(self, request: Request, endpoint: str) -> Gate:
         gate = self._gates.get(endpoint)
@@ -300,3 +305,12 @@ def _ends_before(seconds: float) -> bool:
     """Whether the present row's time runs out within so many seconds."""
     deadline = row_deadline.get()
     return deadline is not None and asyncio.get_running_loop().time() + seconds > deadline
+
+
+def _costing_at_most(found: T, weight: Weight) -> T:
+    """What came; where nobody tells its cost, though the price is known, it costs the most that it can have cost."""
+    whole = found if isinstance(found, Reply) else found[0]
+    if whole.cost is not None or weight.usd is None:
+        return found
+    whole = replace(whole, cost=weight.usd)
+    return cast(T, whole if isinstance(found, Reply) else (whole, *found[1:]))

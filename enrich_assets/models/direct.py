@@ -24,13 +24,14 @@ from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
 from enrich_assets.models.faults import error_code, failed_call
 from enrich_assets.models.llm import endpoint_of, key_of, parameters_of, usable
 from enrich_assets.models.places import limits_of
-from enrich_assets.models.prices import has_own_prices, listed_cost, own_cost
+from enrich_assets.models.prices import are_told, has_own_prices, listed_cost, own_cost
 from enrich_assets.models.schemas import format_text
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.weights import weight_of
 
 ANSWER_LIMIT = 10_000_000
 """Most bytes of an answer that are read."""
+_MOST_TOKENS = 1_000_000_000
 _ERROR_LIMIT = 100_000
 _PATIENCE_SECONDS = 5.0
 """For the list of models: without it work begins too, only more carefully."""
@@ -255,11 +256,12 @@ def _reply(found: Mapping[str, Any], endpoint: ModelEndpoint, model: str, second
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     content = message.get("content")
+    text = content if isinstance(content, str) else _joined(content)
     reply = ModelReply(
-        text=content if isinstance(content, str) else _joined(content),
+        text=text,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        cost=_cost(endpoint, tokens_in, tokens_out, usage),
+        cost=_cost(endpoint, tokens_in, tokens_out, usage) if are_told(tokens_in, tokens_out, text) else None,
         seconds=seconds,
     )
     finish = str(choice.get("finish_reason") or "")
@@ -275,7 +277,8 @@ def _cost(endpoint: ModelEndpoint, tokens_in: int, tokens_out: int, usage: Mappi
 
 
 def _count(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and value > 0 else 0
+    # More than any model takes, or infinite, is no count; nor would the ledger take it.
+    return int(value) if isinstance(value, (int, float)) and 0 < value < _MOST_TOKENS else 0
 
 
 def _joined(parts: Any) -> str:

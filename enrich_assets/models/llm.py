@@ -17,7 +17,7 @@ from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
 from enrich_assets.models.faults import translated
 from enrich_assets.models.lite import close_clients_with_loop, litellm_offline
 from enrich_assets.models.places import limits_of
-from enrich_assets.models.prices import cost_of
+from enrich_assets.models.prices import are_told, cost_of
 from enrich_assets.models.schemas import format_text, speaks_json_schema, with_schema_in_words
 from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
 from enrich_assets.models.weights import weight_of
@@ -204,11 +204,12 @@ def _reply(response: Any, endpoint: ModelEndpoint, model: str, seconds: float) -
     tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
     choices = getattr(response, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
+    text = str(getattr(message, "content", None) or "")
     reply = ModelReply(
-        text=str(getattr(message, "content", None) or ""),
+        text=text,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        cost=cost_of(endpoint, tokens_in, tokens_out, response),
+        cost=cost_of(endpoint, tokens_in, tokens_out, response) if are_told(tokens_in, tokens_out, text) else None,
         seconds=seconds,
     )
     finish = str(getattr(choices[0], "finish_reason", "") or "") if choices else ""

@@ -50,6 +50,12 @@ def cost_of(endpoint: ModelEndpoint, tokens_in: int, tokens_out: int, response: 
         return None
 
 
+def are_told(tokens_in: int, tokens_out: int, text: str) -> bool:
+    """Whether an endpoint told the tokens of its answer. A prompt has some, and so has a text; many servers say 0 or
+    nothing, and what nobody counted is not free."""
+    return tokens_in > 0 and (tokens_out > 0 or not text)
+
+
 def has_own_prices(endpoint: ModelEndpoint) -> bool:
     """Whether the settings give the endpoint a price."""
     return (endpoint.usd_per_million_input, endpoint.usd_per_million_output) != (None, None)

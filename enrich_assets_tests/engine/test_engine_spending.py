@@ -135,6 +135,16 @@ def test_what_a_phase_shows_is_what_the_model_took(ledger: Ledger) -> None:
     assert (again.usage.cost, again.usage.spent) == (0.0, pytest.approx(0.4))
 
 
+def test_an_answer_that_does_not_tell_its_cost_counts_at_its_upper_bound(ledger: Ledger) -> None:
+    model = CountingModel(cost=None, most=0.02)
+    result = run(GRAPH, "judged", TABLE, ledger, model, settings={"concurrency": 8})
+    assert (result.usage.unsettled, result.usage.spent) == (0, pytest.approx(0.8))
+    with pytest.raises(BudgetReached):
+        other = rows_table(*(f"other {n}, points 1" for n in range(40)))
+        run(GRAPH, "judged", other, ledger, model, settings={"concurrency": 8, "budget": {"run_usd": 1.0}})
+    assert model.calls == 50 and ledger.spent("r").total == pytest.approx(1.0)
+
+
 def test_a_budget_ends_a_phase_and_a_larger_one_continues_it(ledger: Ledger) -> None:
     peaks: list[float] = []
 

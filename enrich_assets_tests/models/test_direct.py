@@ -98,6 +98,27 @@ def failure_from(handler: Handler, path: str = "direct", **changes: Any) -> Call
     return asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": 5},
+        {"prompt_tokens": -5, "completion_tokens": 1e308},
+        {"prompt_tokens": float("inf"), "completion_tokens": 1},
+    ],
+)
+def test_tokens_that_are_not_told_are_not_free(usage: Any) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({**COMPLETION, "usage": usage})
+
+    async def run(**prices: float) -> float | None:
+        async with serving(answer) as base_url:
+            return (await models(base_url, **prices).complete("mine", MESSAGES, SCHEMA)).cost
+
+    assert asyncio.run(run(usd_per_million_input=2.0, usd_per_million_output=8.0)) is None
+
+
 def test_both_paths_send_the_same_request_and_give_the_same_reply(server: ModelServer) -> None:
     prices = {"usd_per_million_input": 2.0, "usd_per_million_output": 8.0}
     replies, bodies, keys = [], [], []
