@@ -6,6 +6,7 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -18,20 +19,11 @@ from enrich_assets.engine.columns import ROW_ID, Column
 
 _IN_PLACE = 1000
 _PREVIEW_ROWS = 5
-_PREVIEW_CELL = 80
-_PREVIEW_FIRST = (
-    "rank",
-    "title",
-    "name",
-    "source_name",
-    "category",
-    "tier1_score",
-    "tier2_score",
-    "tier3_score",
-    "final_score",
-    "analysis_characters",
-    "published_at",
-)
+_PREVIEW_CELL = 60
+_PREVIEW_NUMBERS = ("rank", "final_score", "tier3_score", "tier2_score", "tier1_score")
+_PREVIEW_THEN = ("title", "name", "category", "source_name", "published_at")
+_PREVIEW_COLUMNS = 3
+"""More columns are cut off at the edge of the asset's page."""
 
 
 def column_schema(columns: Mapping[str, Column]) -> dg.TableSchema:
@@ -48,13 +40,31 @@ def column_schema(columns: Mapping[str, Column]) -> dg.TableSchema:
 def materialization_metadata(result: PhaseResult, *, path: str, reports: str) -> dict[str, Any]:
     """The metadata of one publication."""
     counts, usage = result.counts, result.usage
-    shown: dict[str, Any] = {
-        "dagster/row_count": counts.rows_out,
+    # In the order in which the UI shows them: first what is to be seen, then what is to be looked up.
+    shown: dict[str, Any] = {}
+    if result.table is not None:
+        shown["dagster/row_count"] = counts.rows_out
+        shown["first_rows"] = dg.MetadataValue.md(preview(result.table))
+    for name, svg in result.sparks.items():
+        figure = _in_place(name, svg)
+        if svg and len(figure) < _IN_PLACE:
+            shown[f"figure/{name}"] = dg.MetadataValue.md(figure)
+            break
+    shown |= {
         "rows_in": counts.rows_in,
         "kept": counts.kept,
         # Rows of the tables of dropped and failed rows, of which a fan-out phase has more than it had inputs.
         "dropped": sum(counts.dropped_by_reason.values()),
         "failed": sum(counts.failed_by_kind.values()),
+    }
+    shown |= {f"dropped/{reason}": number for reason, number in counts.dropped_by_reason.items()}
+    shown |= {f"failed/{kind}": number for kind, number in counts.failed_by_kind.items()}
+    # A price that is unknown is shown as unknown, never as nothing.
+    shown["cost_usd"] = "unknown" if usage.paid is None else round(usage.paid, 6)
+    if usage.unsettled:
+        # Requests whose outcome nobody knows; the cost counts them at their upper bound.
+        shown["unsettled"] = usage.unsettled
+    shown |= {
         "duration_seconds": round(result.duration_seconds, 3),
         "model_calls": usage.model_calls,
         "page_requests": usage.page_requests,
@@ -63,35 +73,29 @@ def materialization_metadata(result: PhaseResult, *, path: str, reports: str) ->
         "tokens": usage.tokens_in + usage.tokens_out,
         "path": dg.MetadataValue.path(path),
     }
-    # A price that is unknown is shown as unknown, never as nothing.
-    shown["cost_usd"] = "unknown" if usage.paid is None else round(usage.paid, 6)
-    if usage.unsettled:
-        # Requests whose outcome nobody knows; the cost counts them at their upper bound.
-        shown["unsettled"] = usage.unsettled
-    if result.table is not None:
-        shown["first_rows"] = dg.MetadataValue.md(preview(result.table))
-    else:
-        shown.pop("dagster/row_count")
-    shown |= {f"dropped/{reason}": number for reason, number in counts.dropped_by_reason.items()}
-    shown |= {f"failed/{kind}": number for kind, number in counts.failed_by_kind.items()}
-    for name, svg in result.sparks.items():
-        image = f"![{name}](data:image/svg+xml,{quote(svg, safe=_SAFE)})"
-        if svg and len(image) < _IN_PLACE:
-            shown[f"figure/{name}"] = dg.MetadataValue.md(image)
-            break
-    for name in result.reports:
-        shown[f"report/{name}"] = dg.MetadataValue.path(f"{reports}/{name}")
+    shown |= {f"report/{name}": dg.MetadataValue.path(f"{reports}/{name}") for name in result.reports}
     return shown
 
 
-_SAFE = " ='/:;,.-+*!@$&?~_"
+_SAFE = "='/:;,.-+*!@$&?~_"
+"""Left as they are in a picture's address; a space or a bracket would end it, and the picture be shown as text."""
+
+
+def _in_place(name: str, svg: str) -> str:
+    # The picture's own title is read by nobody in a page, so it stands below.
+    title = re.search(r"<title>(.*?)</title>", svg)
+    caption = f"\n\n{title.group(1)}" if title else ""
+    return f"![{name}](data:image/svg+xml,{quote(svg, safe=_SAFE)}){caption}"
 
 
 def preview(table: pa.Table) -> str:
     """The first rows as a Markdown table of short cells."""
     if not table.num_rows:
         return "no rows"
-    names = [name for name in _PREVIEW_FIRST if name in table.column_names][:5] or table.column_names[:5]
+    # A long title takes what is left of the place, so the number by which rows are judged comes before it.
+    judged = [name for name in _PREVIEW_NUMBERS if name in table.column_names][:1]
+    wanted = [name for name in (*judged, *_PREVIEW_THEN) if name in table.column_names]
+    names = (wanted or table.column_names)[:_PREVIEW_COLUMNS]
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for row in table.slice(0, _PREVIEW_ROWS).select(names).to_pylist():
         lines.append("| " + " | ".join(_cell(row[name]) for name in names) + " |")

@@ -162,9 +162,10 @@ class DropReasons:
         return draw_chart(Chart("bars", self.name, self.title, "rows", "", counts, names, colours=colours))
 
     def spark(self, table: pa.Table, outcome: Any) -> str:
-        """Kept, dropped and failed as one divided bar; '' without rows."""
+        """Kept, dropped and failed as one divided bar, whose title tells them; '' without rows."""
         counts = outcome.counts
-        return spark_stack([counts.kept, counts.dropped, counts.failed], self.title)
+        fates = {"kept (blue)": counts.kept, "dropped (orange)": counts.dropped, "failed (purple)": counts.failed}
+        return spark_stack(list(fates.values()), ", ".join(f"{n:,} {fate}" for fate, n in fates.items() if n))
 
 
 def histogram(numbers: Sequence[float], bins: int) -> tuple[list[float], list[int]]:

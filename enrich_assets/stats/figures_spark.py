@@ -8,6 +8,8 @@ from html import escape
 from enrich_assets.stats.figures_drawing import BLUE, PURPLE, VERMILION
 
 _WIDTH, _HEIGHT = 160, 32
+_TITLE = 70
+"""Characters of a title that is kept."""
 
 
 def spark_columns(counts: Sequence[int], title: str) -> str:
@@ -44,5 +46,5 @@ def _svg(inner: str, title: str) -> str:
     # The white ground keeps it readable on a dark page.
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}">'
-        f'<title>{escape(title[:40])}</title><rect width="100%" height="100%" fill="#fff"/>{inner}</svg>'
+        f'<title>{escape(title[:_TITLE])}</title><rect width="100%" height="100%" fill="#fff"/>{inner}</svg>'
     )

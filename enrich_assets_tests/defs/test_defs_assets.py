@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from enrich_assets.definitions import defs
+from enrich_assets.definitions import build_definitions, defs
 
 PROJECT = Path(__file__).parents[2]
 PAGE = PROJECT / "docs" / "assets.md"
@@ -112,9 +112,10 @@ def test_there_is_a_job_for_the_whole_and_one_from_each_phase_down() -> None:
         assert keys == set(names[start:]), name
 
 
-def test_resources_have_names_of_their_own_and_no_executor_is_set() -> None:
+def test_resources_have_names_of_their_own_and_no_executor_is_set_for_others() -> None:
     assert all(name.startswith("enrich_") for name in defs.resources or {})
-    assert defs.executor is None
+    assert build_definitions().executor is None
+    assert defs.executor is not None and defs.executor.name == "in_process"
 
 
 def test_the_page_about_assets_is_up_to_date(assets: Any) -> None:

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,10 @@ class Dagster:
         with self.ledger() as ledger:
             return {str(row["phase"]): row for row in ledger.phases(run_id)}
 
+    def began_at(self, run_id: str, phase: str) -> datetime:
+        """When a phase of a run began."""
+        return datetime.fromisoformat(str(self.recorded(run_id)[phase]["started_at"]))
+
     @contextmanager
     def instance(self) -> Iterator[Any]:
         """The instance that the webserver shows."""
@@ -191,12 +196,19 @@ class Dagster:
         return found
 
 
-@contextmanager
-def running_dagster(folder: Path) -> Iterator[Dagster]:
-    """`enrich ui` on a new home below `folder`, with the project's own dagster.yaml; ready when it is given."""
-    home, storage = folder / "home", folder / "data"
+def prepare_home(folder: Path) -> tuple[Path, Path]:
+    """A new home below `folder` with the project's own dagster.yaml, and where its storage will be."""
+    home = folder / "home"
     home.mkdir(parents=True)
     (home / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
+    return home, folder / "data"
+
+
+@contextmanager
+def running_dagster(folder: Path, *, home: Path | None = None, storage: Path | None = None) -> Iterator[Dagster]:
+    """`enrich ui`, ready, on the home and storage given, else on new ones below `folder`, where its log stands."""
+    if home is None or storage is None:
+        home, storage = prepare_home(folder)
     port = free_port()
     with (folder / "ui.log").open("wb") as log:
         process = subprocess.Popen(
