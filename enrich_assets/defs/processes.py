@@ -12,10 +12,11 @@ import dagster as dg
 
 from enrich_assets.engine.leases import is_dead, this_process
 
-PROCESS_TAG = "enrich/process"
+PROCESS_TAG = ".dagster/enrich_process"
 """Tag of a launch: machine, number and beginning of the process that executes it, and the launch's own ID.
 
-The ID is in it because a retry inherits the tags of the launch that failed.
+The ID is in it because a retry inherits the tags of the launch that failed. What begins with .dagster/ the UI hides: in
+its list of launches this would stand under every one, and is for nobody to read.
 """
 
 _PARTITION_TAG = "dagster/partition"
