@@ -22,7 +22,7 @@ from enrich_assets.defs.launch import Launched, execute, where_it_stands
 from enrich_assets.defs.runs import begin_run
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
-from enrich_assets.engine.resume import first_open
+from enrich_assets.engine.resume import Standing, first_open
 from enrich_assets.graphs.catalog import GRAPHS
 from enrich_assets.store.store import Store
 from enrich_assets_tests.model_server import ModelServer
@@ -108,7 +108,7 @@ class House:
 
     def resume(self, run_id: str, *, graph: Graph = INTELLIGENCE, up_to: str = "report") -> Launched:
         """Executes every phase from the first open one to `up_to`."""
-        start = first_open(where_it_stands(graph, run_id, self.store))
+        start = self._first_open(run_id, graph)
         assert start is not None, f"{run_id} is complete"
         names = graph.names
         phases = graph.phases[names.index(start.phase.name) : names.index(up_to) + 1]
@@ -124,8 +124,12 @@ class House:
 
     def stands_at(self, run_id: str, *, graph: Graph = INTELLIGENCE) -> str:
         """Name of the first open phase; empty for a complete run."""
-        start = first_open(where_it_stands(graph, run_id, self.store))
+        start = self._first_open(run_id, graph)
         return start.phase.name if start else ""
+
+    def _first_open(self, run_id: str, graph: Graph) -> Standing | None:
+        with self.open_ledger() as ledger:
+            return first_open(where_it_stands(graph, run_id, self.store, ledger))
 
     def envelopes(self, run_id: str) -> dict[str, Envelope]:
         """The envelope of every published phase."""

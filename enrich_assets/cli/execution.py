@@ -74,7 +74,7 @@ def execute_and_tell(
         how = "Paused" if is_paused else "Stopped"
         say(f"{how}. Finished phases and committed answers are kept. Go on with: enrich resume {run_id}")
         raise
-    standings = where_it_stands(graph, run_id, place.store)
+    standings = where_it_stands(graph, run_id, place.store, place.ledger)
     _mark_outdated(place, run_id, standings)
     if not launched.succeeded:
         _tell_failure(launched, standings)

@@ -102,7 +102,7 @@ def resume(
         from enrich_assets.defs.standing import where_it_stands
         from enrich_assets.engine.resume import Standing, first_open
 
-        standings = where_it_stands(graph, run_id, place.store)
+        standings = where_it_stands(graph, run_id, place.store, place.ledger)
         start = first_open(standings)
         failed = phases_with_failed_rows(place, graph, run_id) if retry_failed else ()
         if failed and (start is None or graph.number(failed[0]) < graph.number(start.phase)):
@@ -191,7 +191,7 @@ def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, agai
     from enrich_assets.defs.instance import open_instance
     from enrich_assets.defs.standing import where_it_stands
 
-    check_ready(place, graph, run_id, phases, where_it_stands(graph, run_id, place.store))
+    check_ready(place, graph, run_id, phases, where_it_stands(graph, run_id, place.store, place.ledger))
     place.ledger.refuse_if_worked_on(run_id)  # else its answers would stop counting under whoever works there
     with open_instance() as instance:
         print(f"Run {run_id}", flush=True)

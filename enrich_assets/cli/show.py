@@ -85,7 +85,7 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
     recorded = place.ledger.phases(run_id)
     progress = read_progress(place.ledger, run_id, graph.names)
     working = {phase.name for phase in progress.phases if phase.status == "running"}
-    standings = where_it_stands(graph, run_id, place.store, every_file=False)
+    standings = where_it_stands(graph, run_id, place.store, place.ledger, every_file=False)
     totals = place.ledger.totals([scopes_of(run_id, name)[1] for name in graph.names])
     spent: dict[str, Spent] = dict(zip(graph.names, totals, strict=True))
     phases: list[dict[str, Any]] = []

@@ -45,7 +45,8 @@ def estimate_new(graph: Graph, registered: Mapping[str, Any], store: Store, ledg
 def estimate_rest(graph: Graph, run_id: str, registered: Mapping[str, Any], store: Store, ledger: Ledger) -> Estimate:
     """The estimate of what is left of a run: phases that are done cost nothing more."""
     own = past_run(graph, run_id, store, ledger, also=graph.names)
-    done = {one.phase.name for one in where_it_stands(graph, run_id, store, every_file=False) if one.state == "done"}
+    standings = where_it_stands(graph, run_id, store, ledger, every_file=False)
+    done = {one.phase.name for one in standings if one.state == "done"}
     return _Gathering(graph, registered, store, ledger, own=own, done=done).estimate()
 
 

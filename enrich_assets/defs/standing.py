@@ -18,7 +18,9 @@ PUBLISHED = ("complete", "blocked", "outdated")
 """What the ledger says of a phase that has an artifact."""
 
 
-def where_it_stands(graph: Graph, run_id: str, store: Store, *, every_file: bool = True) -> list[Standing]:
+def where_it_stands(
+    graph: Graph, run_id: str, store: Store, ledger: Ledger, *, every_file: bool = True
+) -> list[Standing]:
     """The standing of each phase of a run.
 
     With `every_file` each file is read and held against its hash; without, the envelopes alone are.
@@ -30,7 +32,7 @@ def where_it_stands(graph: Graph, run_id: str, store: Store, *, every_file: bool
             resolved = (store.load(graph.name, run_id, graph.first.name).document or {}).get("settings")
         except ArtifactError as error:
             found[graph.first.name] = error
-    return standings(graph, found, resolved)
+    return standings(graph, found, resolved, ledger.renewals(run_id))
 
 
 def envelopes_of(

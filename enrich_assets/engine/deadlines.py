@@ -18,8 +18,16 @@ T = TypeVar("T")
 _LOOKS_EVERY = 0.2
 """Seconds; a deadline is kept to within so long."""
 
-row_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("row_deadline", default=None)
-"""When the present row has to be done, by the loop's clock."""
+
+class RowTime:
+    """When a row has to be done, by the loop's clock. What it waits for its turn under limits does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self.due = asyncio.get_running_loop().time() + seconds
+
+
+row_time: contextvars.ContextVar[RowTime | None] = contextvars.ContextVar("row_time", default=None)
+"""The time of the present row."""
 
 
 class Deadlines:
@@ -35,10 +43,10 @@ class Deadlines:
 
         `task` is the one that runs this.
         """
-        deadline = row_deadline.get()
-        if deadline is None:
+        time = row_time.get()
+        if time is None:
             return await send()
-        self._due[task] = deadline
+        self._due[task] = time.due
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_LOOKS_EVERY, self._look)
         try:

@@ -125,6 +125,12 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords):
         found = self._read(sa.select(table.c.again_from, table.c.retry_from).where(here))
         return Renewal(*(datetime.fromisoformat(text) if text else None for text in found[0])) if found else Renewal()
 
+    def renewals(self, run_id: str) -> dict[str, datetime]:
+        """When a person last wanted something of a phase of the run asked again, by phase."""
+        table = tables.renewals
+        query = sa.select(table.c.phase, table.c.again_from, table.c.retry_from).where(table.c.run_id == run_id)
+        return {row[0]: datetime.fromisoformat(max(filter(None, row[1:]))) for row in self._read(query)}
+
     # Leases and limits
 
     def limits(self, limits: EndpointLimits, *, wanted: int) -> SharedLimits:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from enrich_assets.core.envelope import Envelope
@@ -24,14 +26,26 @@ class Standing:
 
 
 def standings(
-    graph: Graph, found: Mapping[str, Envelope | ArtifactError], resolved: Mapping[str, Any] | None
+    graph: Graph,
+    found: Mapping[str, Envelope | ArtifactError],
+    resolved: Mapping[str, Any] | None,
+    renewals: Mapping[str, datetime] = MappingProxyType({}),
 ) -> list[Standing]:
     """The standing of every phase. `found` has the envelope of each phase, or the error that reading it gave.
 
     A phase is done when its artifact is there and intact, was made from the inputs, settings and code of now, passed
-    its blocking checks, and no row of it waits for an answer that could not be had.
+    its blocking checks, no row of it waits for an answer that could not be had, and nobody wanted it asked again since
+    (`renewals`, by phase).
     """
-    return [Standing(phase, *_judge(graph, phase, found, resolved)) for phase in graph.phases]
+    judged = []
+    for phase in graph.phases:
+        standing = Standing(phase, *_judge(graph, phase, found, resolved))
+        envelope = found[phase.name]
+        wanted = renewals.get(phase.name)
+        if standing.state == "done" and wanted and isinstance(envelope, Envelope) and envelope.started_at < wanted:
+            standing = Standing(phase, "outdated", "it was to be asked again, and was not to its end")
+        judged.append(standing)
+    return judged
 
 
 def first_open(all_standings: list[Standing]) -> Standing | None:

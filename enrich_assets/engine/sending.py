@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 from enrich_assets.core.errors import CallError, EndpointError, TransientError
 from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.clients import Weight
-from enrich_assets.engine.deadlines import Deadlines, row_deadline
+from enrich_assets.engine.deadlines import Deadlines, row_time
 from enrich_assets.engine.gate import Gate
 from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.meter import Meter
@@ -162,6 +162,8 @@ class Sender:
         gate = self._gate(request, endpoint)
         task = _this_task()
         self._waiting.add(task)
+        _refuse_late()
+        began = asyncio.get_running_loop().time()
         try:
             async with gate.admitted():
                 self._refuse_closed(endpoint)
@@ -170,7 +172,7 @@ class Sender:
                 try:
                     async with gate.wire(weight.tokens):
                         self._refuse_closed(endpoint)
-                        _refuse_late()
+                        _do_not_count_since(began)
                         self._count(request)
                         self._waiting.discard(task)
                         has_left = True
@@ -303,8 +305,15 @@ def _refuse_late() -> None:
 
 def _ends_before(seconds: float) -> bool:
     """Whether the present row's time runs out within so many seconds."""
-    deadline = row_deadline.get()
-    return deadline is not None and asyncio.get_running_loop().time() + seconds > deadline
+    time = row_time.get()
+    return time is not None and asyncio.get_running_loop().time() + seconds > time.due
+
+
+def _do_not_count_since(moment: float) -> None:
+    # Others who are before it, the budget and the endpoint's limits decide how long a row waits for its turn.
+    time = row_time.get()
+    if time is not None:
+        time.due += asyncio.get_running_loop().time() - moment
 
 
 def _costing_at_most(found: T, weight: Weight) -> T:

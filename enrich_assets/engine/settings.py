@@ -42,7 +42,8 @@ class EngineSettings(Settings):
     """A phase with a larger share of failed rows fails as a whole."""
 
     row_seconds: float = Field(default=900.0, gt=0, le=86_400)
-    """Deadline of one row of a phase, retries included; a row that misses it waits for the next resume."""
+    """Deadline of one row of a phase, retries included and waits for its turn not; one that misses it waits for the
+    next resume."""
     sample: int | None = Field(default=None, ge=1)
     """Phases that ask a model look at so many rows at most, the first ones. A later run pays nothing for them again."""
     budget: Budget = Budget()

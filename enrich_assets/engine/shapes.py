@@ -25,7 +25,7 @@ from enrich_assets.core.errors import (
 )
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.clients import Clients, Prompt
-from enrich_assets.engine.deadlines import row_deadline
+from enrich_assets.engine.deadlines import RowTime, row_time
 from enrich_assets.engine.job import Job
 from enrich_assets.engine.leases import LeaseLost
 from enrich_assets.engine.outcomes import Outcomes
@@ -220,7 +220,7 @@ def _also_read(job: Job) -> dict[str, Any]:
 
 def _begin(row_id: str, job: Job) -> None:
     current_row.set(row_id)
-    row_deadline.set(asyncio.get_running_loop().time() + job.shared.row_seconds)
+    row_time.set(RowTime(job.shared.row_seconds))
 
 
 def _seen(phase: Phase, row: Row) -> dict[str, Any]:

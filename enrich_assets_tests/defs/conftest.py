@@ -15,8 +15,10 @@ from enrich_assets.core.envelope import Envelope
 from enrich_assets.defs.instance import open_instance
 from enrich_assets.defs.launch import Launched, execute
 from enrich_assets.defs.runs import begin_run
+from enrich_assets.defs.standing import where_it_stands
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.resume import Standing
 from enrich_assets.graphs.intelligence import INTELLIGENCE
 from enrich_assets.store.store import Store
 
@@ -40,6 +42,10 @@ class Room:
     def execute(self, run_id: str, names: Sequence[str] = (), graph: Graph = INTELLIGENCE) -> Launched:
         phases = [graph.phase(name) for name in names] if names else graph.phases
         return execute(graph, run_id, phases, instance=self.instance)
+
+    def standings(self, graph: Graph = INTELLIGENCE) -> list[Standing]:
+        with self.ledger() as ledger:
+            return where_it_stands(graph, self.run_id, self.store, ledger)
 
     def envelope(self, phase: str, run_id: str = "", graph: str = INTELLIGENCE.name) -> Envelope:
         return self.store.envelope(graph, run_id or self.run_id, phase)

@@ -12,7 +12,6 @@ import pytest
 from enrich_assets.core.errors import PhaseFailed
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.defs.build import build_definitions
-from enrich_assets.defs.standing import where_it_stands
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.phase import Check
 from enrich_assets.engine.resume import first_open
@@ -21,7 +20,7 @@ from enrich_assets_tests.defs.conftest import Room
 
 
 def _standing(room: Room, graph: Graph = INTELLIGENCE) -> dict[str, tuple[str, str]]:
-    return {s.phase.name: (s.state, s.why) for s in where_it_stands(graph, room.run_id, room.store)}
+    return {s.phase.name: (s.state, s.why) for s in room.standings(graph)}
 
 
 def test_a_finished_run_is_done_in_every_phase(demo: Room) -> None:
@@ -60,7 +59,7 @@ def test_a_damaged_byte_is_named_and_mended_without_paying_again(demo_copy: Room
     content[len(content) // 2] ^= 1
     artifact.write_bytes(bytes(content))
 
-    standing = where_it_stands(INTELLIGENCE, demo_copy.run_id, demo_copy.store)
+    standing = demo_copy.standings()
     start = first_open(standing)
     assert start is not None
     assert (start.phase.name, start.state) == ("tier2", "damaged")
@@ -112,7 +111,7 @@ def test_a_blocking_check_that_fails_stops_what_comes_after(demo_copy: Room) -> 
     assert "made to fail" in alone.failure and "resume" in alone.failure
     assert demo_copy.envelope("report").artifact_id == report
 
-    start = first_open(where_it_stands(INTELLIGENCE, demo_copy.run_id, demo_copy.store))
+    start = first_open(demo_copy.standings())
     assert start is not None
     assert (start.phase.name, start.state) == ("validated", "blocked")
     assert demo_copy.execute(demo_copy.run_id, ["validated", "report"]).succeeded

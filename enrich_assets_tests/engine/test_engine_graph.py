@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -424,3 +424,13 @@ def test_an_opening_is_short_and_cut_at_a_word(text: str, characters: int) -> No
 
 def test_an_opening_of_words() -> None:
     assert opening("one two three", 9) == "one two …" and opening(None, 5) == "" and opening(" " * 9, 3) == " …"
+
+
+def test_a_phase_that_was_to_be_asked_again_is_open_until_it_was() -> None:
+    resolved = GRAPH.resolve({}, where="test")
+    name = GRAPH.names[1]
+    began = found()[name].started_at
+    later, earlier = began + timedelta(seconds=1), began - timedelta(seconds=1)
+    assert first_open(standings(GRAPH, found(), resolved, {name: earlier})) is None
+    standing = first_open(standings(GRAPH, found(), resolved, {name: later}))
+    assert standing is not None and (standing.phase.name, standing.state) == (name, "outdated")

@@ -345,7 +345,7 @@ def test_an_unknown_price_stays_unknown_and_is_never_nothing(ledger: Ledger) -> 
             self.cost = None if "points 1" in messages[-1]["content"] else 0.5
             return await super().complete(model, messages, schema)
 
-    assert run(GRAPH, "judged", rows_table(*texts(3)), ledger, Mixed()).usage.cost is None
+    assert run(GRAPH, "judged", rows_table(*texts(3)), ledger, Mixed(most=None)).usage.cost is None
     assert run(GRAPH, "judged", rows_table(*texts(3)), ledger, priced).usage.cost == 0
     assert run(GRAPH, "judged", rows_table(), ledger, priced).usage.cost == 0
 

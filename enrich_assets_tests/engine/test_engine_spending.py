@@ -264,3 +264,16 @@ def test_a_phase_that_is_asked_again_pays_once_and_a_resume_of_that_pays_the_res
     assert model.calls == 80
     run(GRAPH, "judged", TABLE, ledger, model)
     assert model.calls == 80
+
+
+def test_what_a_row_waits_for_its_turn_does_not_count_against_its_time(ledger: Ledger) -> None:
+    class Slow(CountingModel):
+        async def complete(self, model: str, messages: Any, schema: Any) -> Any:
+            await asyncio.sleep(0.2)
+            return await super().complete(model, messages, schema)
+
+    # One at a time on the wire: the last of eight rows waits five times its own time.
+    model = Slow()
+    table = rows_table(*(f"text {n}, points 1" for n in range(8)))
+    result = run(GRAPH, "judged", table, ledger, model, settings={"concurrency": 1, "row_seconds": 0.3})
+    assert (result.counts.failed, model.calls) == (0, 8)
