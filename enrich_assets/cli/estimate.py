@@ -160,7 +160,10 @@ def _tell(
     table.add_row("", "total", "", _range(found.calls), "", tokens, _usd(found.usd))
     out.print(table)
     out.print()
-    out.print("in brackets: the interval that holds in four runs of five", markup=False, soft_wrap=True)
+    if found.calls.high:
+        out.print("in brackets: the interval that holds in four runs of five", markup=False, soft_wrap=True)
+    else:
+        out.print("No model is asked, so nothing is paid.", markup=False, soft_wrap=True)
     for line in (*found.basis, *(f"! {warning}" for warning in found.warnings)):
         out.print(clean(line), markup=False, soft_wrap=True)
     out.print(f"next    {following}", markup=False, soft_wrap=True)

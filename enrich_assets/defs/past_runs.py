@@ -63,20 +63,22 @@ def past_run(graph: Graph, run_id: str, store: Store, ledger: Ledger, *, also: S
 def past_runs(graph: Graph, preset: str, store: Store, ledger: Ledger, *, most: int, but: str = "") -> list[Past]:
     """The newest complete runs of a preset, newest first; where there is none, those of other presets.
 
-    Runs that replayed another one come only where there are no others: they do not show what rows take.
+    Runs that replayed another one, or looked at a sample, come only where there are no others: they do not show what
+    rows take, and how many there are.
     """
     known = [run for run in ledger.runs(graph.name, limit=_LOOKED_THROUGH) if run["run_id"] != but]
     for group in ([run for run in known if run["preset"] == preset], known):
-        replaying: list[Past] = []
+        partial: list[Past] = []
         found: list[Past] = []
         for run in group:
             if len(found) == most:
                 break
             past = past_run(graph, str(run["run_id"]), store, ledger) if _is_complete(graph, run, ledger) else None
             if past is not None:
-                (replaying if past.registered.get("like") else found).append(past)
-        if found or replaying:
-            return found or replaying[:most]
+                is_partial = past.registered.get("like") or past.resolved.get("sample") is not None
+                (partial if is_partial else found).append(past)
+        if found or partial:
+            return found or partial[:most]
     return []
 
 

@@ -48,8 +48,13 @@ def registration(
         "settings_fingerprint": fingerprint(resolved),
         "prompts": {phase.name: prompt_hashes(phase) for phase in graph.phases if prompt_hashes(phase)},
         "earlier": list(earlier),
-        "notes": list(notes),
+        "notes": [*notes, *_sample_note(resolved)],
     }
+
+
+def _sample_note(resolved: Mapping[str, Any]) -> list[str]:
+    rows = resolved.get("sample")
+    return [] if rows is None else [f"A sample: models were asked about the first {rows} rows of each phase only."]
 
 
 def run_info(graph: Graph, run_id: str, registered: Mapping[str, Any]) -> RunInfo:
