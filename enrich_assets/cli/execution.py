@@ -23,6 +23,7 @@ from enrich_assets.defs.estimating import how_far_off
 from enrich_assets.defs.launch import Launched, close_dead_launches, execute
 from enrich_assets.defs.runs import check_models, registration_of
 from enrich_assets.defs.standing import envelopes_of, where_it_stands
+from enrich_assets.defs.submitting import submit
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.leases import LeaseTaken
 from enrich_assets.engine.phase import Phase
@@ -87,6 +88,12 @@ def execute_and_tell(
     if all(one.state in ("done", "waiting") for one in standings):
         place.store.mark_latest(graph.name, run_id)
     _tell_end(place, graph, run_id, phases, standings)
+
+
+def submit_and_tell(graph: Graph, run_id: str, phases: Sequence[Phase]) -> None:
+    """Launches the phases through the webserver and says where they can be watched."""
+    page = submit(graph, run_id, phases)
+    console().print(f"launched {page}\nnext    enrich watch {run_id}", markup=False, soft_wrap=True)
 
 
 def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:

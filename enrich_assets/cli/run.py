@@ -43,6 +43,9 @@ def run(
         int | None,
         typer.Option(min=1, metavar="N", show_default=False, help="Ask models about the first N rows only."),
     ] = None,
+    launch: Annotated[
+        bool, typer.Option("--launch", help="Let the webserver at ENRICH_UI_URL execute it, and return at once.")
+    ] = False,
     prepare: Annotated[bool, typer.Option("--prepare", help="Claim and register the run, execute nothing.")] = False,
     from_phase: Annotated[
         str, typer.Option("--from", metavar="PHASE", help="Execute RUN from this phase on.", show_default=False)
@@ -66,7 +69,7 @@ def run(
     }
     if run_name or from_phase or only:
         _refuse_together(run_name, from_phase, only, [name for name, given in beginning.items() if given])
-        _old_run(run_name, from_phase or only, is_only=bool(only), again=again)
+        _old_run(run_name, from_phase or only, is_only=bool(only), again=again, launch=launch)
         return
     if again:
         raise UserError("--again needs a RUN with --from or --only.", fix="A new run looks for known answers only.")
@@ -74,7 +77,9 @@ def run(
     if len(started_from) > 1:
         raise UserError(f"{' and '.join(started_from)} exclude each other.", fix="Name one of them.")
     changed = [*(overrides or []), *([] if sample is None else [f"sample={sample}"])]
-    _new_run(preset=preset, file=settings, overrides=changed, title=title, like=like, prepare=prepare)
+    if launch and prepare:
+        raise UserError("--launch and --prepare exclude each other.", fix="Name one of them.")
+    _new_run(preset=preset, file=settings, overrides=changed, title=title, like=like, prepare=prepare, launch=launch)
 
 
 def resume(
@@ -138,6 +143,7 @@ def _new_run(
     title: str = "",
     like: str = "",
     prepare: bool = False,
+    launch: bool = False,
 ) -> None:
     from enrich_assets.graphs.catalog import graph_named
     from enrich_assets.graphs.presets import load_settings_file
@@ -168,26 +174,29 @@ def _new_run(
             if prepare:
                 print(f"Run {run_id} is prepared.\nnext    enrich resume {run_id}")
                 return
-            from enrich_assets.cli.execution import execute_and_tell
+            from enrich_assets.cli.execution import execute_and_tell, submit_and_tell
 
             print(f"Run {run_id}", flush=True)
+            if launch:
+                submit_and_tell(graph, run_id, graph.phases)
+                return
             execute_and_tell(place, graph, run_id, graph.phases, instance)
             looked_at = (place.ledger.registration(run_id) or {})["settings"]["sample"]
             if looked_at is not None:
                 print(f"sample  {counted(looked_at, 'row')}; all: enrich run --like {run_id} --set sample=null")
 
 
-def _old_run(run_name: str, phase_name: str, *, is_only: bool, again: bool) -> None:
+def _old_run(run_name: str, phase_name: str, *, is_only: bool, again: bool, launch: bool) -> None:
     with open_place(to_execute=True) as place:
         graph, run_id = place.find_run(run_name)
         first = graph.phase(phase_name)
         phases = (first,) if is_only else (first, *graph.after(first))
-        _execute_again(place, graph, run_id, phases, again=again)
+        _execute_again(place, graph, run_id, phases, again=again, launch=launch)
 
 
-def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, again: bool) -> None:
+def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, again: bool, launch: bool) -> None:
     import_quietly()
-    from enrich_assets.cli.execution import check_ready, execute_and_tell
+    from enrich_assets.cli.execution import check_ready, execute_and_tell, submit_and_tell
     from enrich_assets.defs.instance import open_instance
     from enrich_assets.defs.standing import where_it_stands
 
@@ -198,7 +207,10 @@ def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, agai
         for phase in phases if again else ():
             if phase.shape != "table":
                 place.ledger.renew(run_id, phase.name, only_failed=False)
-        execute_and_tell(place, graph, run_id, phases, instance)
+        if launch:
+            submit_and_tell(graph, run_id, phases)
+        else:
+            execute_and_tell(place, graph, run_id, phases, instance)
 
 
 def _refuse_together(run_name: str, from_phase: str, only: str, beginning: list[str]) -> None:

@@ -34,6 +34,11 @@ class Counts(Frozen):
     dropped_by_reason: dict[str, int] = Field(default_factory=dict)
     failed_by_kind: dict[str, int] = Field(default_factory=dict)
 
+    @property
+    def quality_score(self) -> float | None:
+        """Share of the rows that pass every rule of the phase, 0–1; None where there were none."""
+        return self.kept / self.rows_in if self.rows_in else None
+
 
 class Usage(Frozen):
     """What a phase asked for. Costs in USD; `cost` is None where a price is unknown."""

@@ -57,6 +57,8 @@ def materialization_metadata(result: PhaseResult, *, path: str, reports: str) ->
         "dropped": sum(counts.dropped_by_reason.values()),
         "failed": sum(counts.failed_by_kind.values()),
     }
+    if counts.quality_score is not None:
+        shown["quality_score"] = round(counts.quality_score, 4)
     shown |= {f"dropped/{reason}": number for reason, number in counts.dropped_by_reason.items()}
     shown |= {f"failed/{kind}": number for kind, number in counts.failed_by_kind.items()}
     # A price that is unknown is shown as unknown, never as nothing.

@@ -130,13 +130,11 @@ def test_the_code_server_answers_the_health_check_of_its_service(deployed: Deplo
         _wait_until_it_listens(int(port), process)
         deployed.call(*[port if word == stated else word for word in service["healthcheck"]["test"][1:]])
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        finally:
+        for sent in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid, sent)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
 
 
 def test_commands_read_it_and_the_definitions_are_listed(deployed: Deployed) -> None:

@@ -113,7 +113,7 @@ def test_a_launch_that_is_terminated_in_the_ui_is_gone_in_time_and_continues_whe
             assert found == dict.fromkeys(["initialized", "scraped", "tier1", "tier2"], "complete"), "a later one began"
             kept[title] = committed(dagster, run_id)
             assert kept[title] == server.answered
-        assert kept["busy"] == 64  # they came within the grace
+        assert 64 <= kept["busy"] < to_ask(dagster, cases["busy"][1])  # what was on the wire came within the grace
         assert 30 <= kept["idle"] < to_ask(dagster, cases["idle"][1])
         idle.heal()
         busy.latency = 0.0

@@ -1,0 +1,113 @@
+"""Launches that commands hand to the webserver, two of one run, and the assets inside another project's UI."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from enrich_assets.graphs.intelligence import INTELLIGENCE
+from enrich_assets_tests.model_server import ModelServer
+from enrich_assets_tests.ui.dagster_kit import Dagster, environment_of, free_port, prepare_home, wait_until
+from enrich_assets_tests.ui.news_wire import NewsWire, endpoint
+
+FOREIGN = """
+import dagster as dg
+from enrich_assets.definitions import build_definitions
+
+
+@dg.asset
+def their_own() -> None:
+    ...
+
+
+defs = dg.Definitions.merge(dg.Definitions(assets=[their_own]), build_definitions(key_prefix="theirs"))
+"""
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[NewsWire]:
+    with NewsWire(24) as running:
+        yield running
+
+
+def test_a_command_hands_a_run_to_the_webserver_and_returns(dagster: Dagster) -> None:
+    done = [dagster.enrich("run", "--preset", "demo", "--launch", ENRICH_UI_URL=dagster.url) for _ in range(2)]
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+    run_ids = [one.stdout.split()[1] for one in done]
+    for one, run_id in zip(done, run_ids, strict=True):
+        page = one.stdout.split("launched ")[1].split()[0]
+        assert page.startswith(f"{dagster.url}/runs/")
+        assert dagster.wait_until_ended(page.rpartition("/")[2], 120) == "SUCCESS"
+        assert {row["status"] for row in dagster.recorded(run_id).values()} == {"complete"}
+    again = dagster.enrich("run", run_ids[0], "--only", "ranked", "--launch", ENRICH_UI_URL=dagster.url)
+    assert again.returncode == 0, again.stderr
+    launch_id = again.stdout.split("/runs/")[1].split()[0]
+    assert dagster.wait_until_ended(launch_id) == "SUCCESS"
+    (launch,) = [one for one in dagster.launches(run_ids[0]) if one["runId"] == launch_id]
+    assert [key["path"] for key in launch["assetSelection"]] == [["ranked"]]
+
+
+def test_nobody_there_is_said_and_the_run_is_kept(dagster: Dagster) -> None:
+    done = dagster.enrich("run", "--preset", "demo", "--launch", ENRICH_UI_URL=f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 2
+    assert "no webserver answers at http://127.0.0.1:" in done.stderr and "enrich ui" in done.stderr
+
+
+def test_a_run_that_is_launched_twice_at_once_is_worked_on_once(dagster: Dagster, wire: NewsWire) -> None:
+    with ModelServer(latency=3.0) as server:
+        settings = wire.settings("twice", **endpoint(server.base_url), concurrency=4, tier3={"model": "own"})
+        run_id = dagster.prepare(settings)
+        first = dagster.launch(run_id, INTELLIGENCE.names)
+        wait_until(lambda: server.in_flight, 90, "the first launch to ask")
+        second = dagster.launch(run_id, ["tier3"])
+        assert dagster.wait_until_ended(second) == "FAILURE"
+        with dagster.instance() as instance:
+            told = [str(entry.user_message) + str(entry.dagster_event) for entry in instance.all_logs(second)]
+        assert any(f"{run_id}/tier3 is being worked on by" in text for text in told)
+        assert dagster.status(first) == "STARTED"
+        server.latency = 0.0
+        assert dagster.wait_until_ended(first) == "SUCCESS"
+    assert {row["status"] for row in dagster.recorded(run_id).values()} == {"complete"}
+
+
+def test_another_project_shows_and_makes_our_assets_under_its_prefix(tmp_path: Path) -> None:
+    home, storage = prepare_home(tmp_path)
+    (home / "theirs.py").write_text(FOREIGN, encoding="utf-8")
+    port = free_port()
+    environment = {**environment_of(home, storage), "PYTHONWARNINGS": "ignore"}
+    prepare = [sys.executable, "-m", "enrich_assets.cli.main", "run", "--preset", "demo", "--prepare"]
+    run_id = subprocess.run(prepare, env=environment, capture_output=True, text=True, check=True).stdout.split()[1]
+    with (tmp_path / "ui.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster_webserver", "-f", "theirs.py", "-a", "defs", "-p", str(port)],
+            cwd=home, env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: _answers(port), 90, "the webserver to be ready")
+        made = subprocess.run(
+            [sys.executable, "-m", "dagster", "asset", "materialize", "-f", "theirs.py", "-a", "defs", "--partition",
+             run_id, "--select", "theirs/initialized,theirs/scraped,theirs/tier1"],
+            cwd=home, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr[-3000:]
+        query = """{ assetNodes { assetKey { path } groupName assetMaterializations(limit: 1) { partition } } }"""
+        nodes = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, timeout=60).json()["data"]
+        found = {"/".join(node["assetKey"]["path"]): node for node in nodes["assetNodes"]}
+        assert {"their_own", *(f"theirs/{name}" for name in INTELLIGENCE.names)} == set(found)
+        assert found["theirs/tier1"]["assetMaterializations"][0]["partition"] == run_id, json.dumps(nodes)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
