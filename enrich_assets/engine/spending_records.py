@@ -66,10 +66,14 @@ class SpendingRecords(Connected):
         return [_spent(found.get(scope)) for scope in scopes]
 
     def requests(self, run_id: str) -> dict[tuple[str, str], tuple[int, int, int]]:
-        """What a run sent in all its attempts, by phase and kind: requests, tokens in, tokens out."""
+        """What a run sent in all its attempts, by phase and kind: requests, tokens in, tokens out.
+
+        What brought nothing and cost nothing (refused, told to slow down, not sent) is no request of the rows' own.
+        """
         table = tables.spending
         sums = (sa.func.count(), sa.func.sum(table.c.tokens_in), sa.func.sum(table.c.tokens_out))
-        query = sa.select(table.c.phase, table.c.kind, *sums).where(table.c.run_id == run_id)
+        brought_nothing = table.c.settled_at.is_not(None) & table.c.error.is_not(None) & (table.c.tokens_in == 0)
+        query = sa.select(table.c.phase, table.c.kind, *sums).where(table.c.run_id == run_id, sa.not_(brought_nothing))
         found: Any = self._read(query.group_by(table.c.phase, table.c.kind))
         return {(phase, kind): (int(n), int(into or 0), int(out or 0)) for phase, kind, n, into, out in found}
 
