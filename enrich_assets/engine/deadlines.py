@@ -77,3 +77,23 @@ class Deadlines:
                 self._late.add(task)
                 task.cancel()
         self._timer = loop.call_later(_LOOKS_EVERY, self._look) if self._due else None
+
+
+def refuse_late() -> None:
+    """Raises TransientError when the present row's time is over."""
+    if ends_before(0.0):
+        raise TransientError("The row's time ran out before its request left.", kind="deadline")
+
+
+def ends_before(seconds: float) -> bool:
+    """Whether the present row's time runs out within so many seconds."""
+    time = row_time.get()
+    return time is not None and asyncio.get_running_loop().time() + seconds > time.due
+
+
+def do_not_count_since(moment: float) -> None:
+    """Gives the present row the time back that has passed since a moment of the loop's clock."""
+    # Others who are before it, the budget and the endpoint's limits decide how long a row waits for its turn.
+    time = row_time.get()
+    if time is not None:
+        time.due += asyncio.get_running_loop().time() - moment

@@ -16,8 +16,9 @@ from typing import Any, TypeVar, cast
 
 from enrich_assets.core.errors import CallError, EndpointError, TransientError
 from enrich_assets.engine.backoff import Backoff
+from enrich_assets.engine.breaker import Breaker
 from enrich_assets.engine.clients import Weight
-from enrich_assets.engine.deadlines import Deadlines, row_time
+from enrich_assets.engine.deadlines import Deadlines, do_not_count_since, ends_before, refuse_late
 from enrich_assets.engine.gate import Gate
 from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.meter import Meter
@@ -25,10 +26,6 @@ from enrich_assets.engine.requests import AnswerStore, Reply, Request
 from enrich_assets.engine.spending import Caps, Reservation
 
 T = TypeVar("T", bound=Reply | tuple[Reply, Any])
-
-_GIVEN_UP_IN_A_ROW = 10
-"""Requests to one endpoint that may be given up with no answer to any other since they were first sent; then it counts
-as down. What is given up while others are answered says nothing about the endpoint."""
 
 current_row: contextvars.ContextVar[str] = contextvars.ContextVar("current_row", default="")
 
@@ -76,9 +73,7 @@ class Sender:
         self._limits: dict[str, SharedLimits] = {}
         self._waiting: set[asyncio.Task[Any]] = set()
         self._closing = False
-        self._answers: dict[str, int] = {}
-        self._given_up: dict[str, int] = {}
-        self._closed_endpoints: dict[str, EndpointError] = {}
+        self._breaker = Breaker()
         self._deadlines = Deadlines()
         self._reserved = 0
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
@@ -92,7 +87,7 @@ class Sender:
         BudgetReached, StorageError. What an error cost is settled already.
         """
         attempt = 0
-        answers_before = self._answers.get(endpoint, 0)
+        answers_before = self._breaker.answers(endpoint)
         while True:
             attempt += 1
             try:
@@ -102,24 +97,23 @@ class Sender:
                 if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
                     await self._gates[endpoint].hold(error.retry_after)
                 if self._backoff.gives_up(attempt, error.retry_after):
-                    if self._answers.get(endpoint, 0) == answers_before:
-                        self._count_given_up(endpoint, error)
+                    self._breaker.note_given_up(endpoint, error, answers_before=answers_before)
                     raise
                 delay = self._backoff.delay(attempt, error.retry_after, self._draw)
-                if self._closing or _ends_before(delay):
+                if self._closing or ends_before(delay):
                     raise
                 self.meter.retries += 1
                 await self._pause(delay)
             except EndpointError as error:
                 self.add(error)
-                self._closed_endpoints[endpoint] = error
+                self._breaker.close(endpoint, error)
                 raise
             except CallError as error:
                 self.add(error)
-                self._note_answer(endpoint)
+                self._breaker.note_answer(endpoint)
                 raise
             else:
-                self._note_answer(endpoint)
+                self._breaker.note_answer(endpoint)
                 return found
 
     def add(self, taken: Reply | CallError) -> None:
@@ -156,23 +150,23 @@ class Sender:
         # A slot is held for as long as a request is on the wire, and neither while it is committed nor while it waits
         # for its next attempt. Pages name no endpoint: they cost nothing, and their client spaces them host by host.
         if not endpoint:
-            _refuse_late()
+            refuse_late()
             self._count(request)
             return await self._deadlines.kept(_this_task(), send), None
         gate = self._gate(request, endpoint)
         task = _this_task()
         self._waiting.add(task)
-        _refuse_late()
+        refuse_late()
         began = asyncio.get_running_loop().time()
         try:
             async with gate.admitted():
-                self._refuse_closed(endpoint)
+                self._breaker.refuse_closed(endpoint)
                 reservation = await self._reserve(request, endpoint, weight.usd)
                 has_left = False
                 try:
                     async with gate.wire(weight.tokens):
-                        self._refuse_closed(endpoint)
-                        _do_not_count_since(began)
+                        self._breaker.refuse_closed(endpoint)
+                        do_not_count_since(began)
                         self._count(request)
                         self._waiting.discard(task)
                         has_left = True
@@ -255,11 +249,7 @@ class Sender:
             if await self._is_ready(endpoint):
                 gate.open()
         except EndpointError as error:
-            self._closed_endpoints[endpoint] = error
-
-    def _refuse_closed(self, endpoint: str) -> None:
-        if endpoint in self._closed_endpoints:
-            raise self._closed_endpoints[endpoint]
+            self._breaker.close(endpoint, error)
 
     async def _pause(self, seconds: float) -> None:
         task = _this_task()
@@ -268,24 +258,6 @@ class Sender:
             await self._sleep(seconds)
         finally:
             self._waiting.discard(task)
-
-    def _note_answer(self, endpoint: str) -> None:
-        self._answers[endpoint] = self._answers.get(endpoint, 0) + 1
-        self._given_up.pop(endpoint, None)
-
-    def _count_given_up(self, endpoint: str, error: TransientError) -> None:
-        # Pages name no endpoint: they come from many sites, and one that is down says nothing about the next.
-        if not endpoint:
-            return
-        self._given_up[endpoint] = self._given_up.get(endpoint, 0) + 1
-        if self._given_up[endpoint] >= _GIVEN_UP_IN_A_ROW and endpoint not in self._closed_endpoints:
-            down = EndpointError(
-                f"{self._given_up[endpoint]} requests in a row got no answer; the last: {error.what}",
-                where=endpoint,
-                fix="Wait until it is up again, or choose another.",
-            )
-            self._closed_endpoints[endpoint] = down
-            raise down from error
 
     def _count(self, request: Request) -> None:
         name = {"model": "model_calls", "page": "page_requests", "search": "search_requests"}[request.kind]
@@ -296,24 +268,6 @@ def _this_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-def _refuse_late() -> None:
-    if _ends_before(0.0):
-        raise TransientError("The row's time ran out before its request left.", kind="deadline")
-
-
-def _ends_before(seconds: float) -> bool:
-    """Whether the present row's time runs out within so many seconds."""
-    time = row_time.get()
-    return time is not None and asyncio.get_running_loop().time() + seconds > time.due
-
-
-def _do_not_count_since(moment: float) -> None:
-    # Others who are before it, the budget and the endpoint's limits decide how long a row waits for its turn.
-    time = row_time.get()
-    if time is not None:
-        time.due += asyncio.get_running_loop().time() - moment
 
 
 def _costing_at_most(found: T, weight: Weight) -> T:
