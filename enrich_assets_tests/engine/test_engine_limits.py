@@ -264,9 +264,9 @@ def test_two_processes_never_have_more_on_the_wire_than_the_endpoint_allows(engi
     on_wire = most = 0
     sent = [0, 0]
 
-    async def worker(number: int, gate: Gate, until: float) -> None:
+    async def worker(number: int, gate: Gate, ended: asyncio.Event) -> None:
         nonlocal on_wire, most
-        while time.monotonic() < until:
+        while not ended.is_set():
             async with gate.admitted(), gate.wire(1):
                 on_wire += 1
                 most = max(most, on_wire)
@@ -278,13 +278,17 @@ def test_two_processes_never_have_more_on_the_wire_than_the_endpoint_allows(engi
         limits = EndpointLimits("e", concurrency=6)
         members = [SharedLimits(engine, limits, wanted=8, heartbeat=0.1, expiry=5.0) for _ in range(2)]
         gates = [Gate(8, shared=shared) for shared in members]
-        end = time.monotonic() + 1.5
-        first = [asyncio.ensure_future(worker(0, gates[0], end)) for _ in range(8)]
-        await asyncio.sleep(0.3)
-        assert gates[0].limit == 6
-        second = [asyncio.ensure_future(worker(1, gates[1], end)) for _ in range(8)]
-        await asyncio.sleep(0.9)
+        ended = asyncio.Event()
+        # Waited for, not for so long: on a busy machine they take their time to agree.
+        async with asyncio.timeout(20):
+            first = [asyncio.ensure_future(worker(0, gates[0], ended)) for _ in range(8)]
+            while gates[0].limit != 6 or most != 6:
+                await asyncio.sleep(0.01)
+            second = [asyncio.ensure_future(worker(1, gates[1], ended)) for _ in range(8)]
+            while [gate.limit for gate in gates] != [3, 3] or sent[1] <= 20:
+                await asyncio.sleep(0.01)
         shared_out = [gate.limit for gate in gates]
+        ended.set()
         await asyncio.gather(*first, *second)
         for shared in members:
             await shared.close()
