@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -260,6 +260,13 @@ def test_many_refusals_of_one_wave_are_few_transactions(engine: sa.Engine) -> No
     assert 1 <= written <= 3
 
 
+async def holds(condition: Callable[[], bool]) -> None:
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+
+
 def test_two_processes_never_have_more_on_the_wire_than_the_endpoint_allows(engine: sa.Engine) -> None:
     on_wire = most = 0
     sent = [0, 0]
@@ -282,11 +289,9 @@ def test_two_processes_never_have_more_on_the_wire_than_the_endpoint_allows(engi
         # Waited for, not for so long: on a busy machine they take their time to agree.
         async with asyncio.timeout(20):
             first = [asyncio.ensure_future(worker(0, gates[0], ended)) for _ in range(8)]
-            while gates[0].limit != 6 or most != 6:
-                await asyncio.sleep(0.01)
+            await holds(lambda: gates[0].limit == most == 6)
             second = [asyncio.ensure_future(worker(1, gates[1], ended)) for _ in range(8)]
-            while [gate.limit for gate in gates] != [3, 3] or sent[1] <= 20:
-                await asyncio.sleep(0.01)
+            await holds(lambda: [gate.limit for gate in gates] == [3, 3] and sent[1] > 20)
         shared_out = [gate.limit for gate in gates]
         ended.set()
         await asyncio.gather(*first, *second)
