@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.web import patterns
-from enrich_assets.web.settings import Source
 from enrich_assets.web.sources import KINDS, entries
+from enrich_assets.web.sources.source import Source
 from enrich_assets_tests.shared_data import shared_data
 from enrich_assets_tests.web.web_samples import page_of
 

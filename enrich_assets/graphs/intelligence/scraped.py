@@ -19,8 +19,8 @@ from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Created, Drop, Failed, Row, row
 from enrich_assets.stats.figures import Bars, Timeline
 from enrich_assets.web.extract import Extracted, content_hash, extract, is_html
-from enrich_assets.web.settings import Source
 from enrich_assets.web.sources import Entry, entries
+from enrich_assets.web.sources.source import Source
 from enrich_assets.web.urls import canonicalize
 
 

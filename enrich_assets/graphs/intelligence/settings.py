@@ -7,7 +7,8 @@ from pydantic import Field, field_validator
 from enrich_assets.core.settings import LanguageCode, Settings
 from enrich_assets.engine.settings import EngineSettings
 from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
-from enrich_assets.web.settings import HttpSettings, SearchSettings, Source
+from enrich_assets.web.settings import HttpSettings, SearchSettings
+from enrich_assets.web.sources.source import Source
 
 
 class Category(Settings):

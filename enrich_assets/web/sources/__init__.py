@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from enrich_assets.engine.clients import Page
-from enrich_assets.web.settings import Source
 from enrich_assets.web.sources import feed, listing, page
 from enrich_assets.web.sources.entry import Entry
+from enrich_assets.web.sources.source import Source
 
 __all__ = ["KINDS", "Entry", "entries"]
 

@@ -16,8 +16,8 @@ from enrich_assets.engine.clients import Page
 from enrich_assets.web.dates import as_moment, believable
 from enrich_assets.web.extract import text_of_html
 from enrich_assets.web.language import language_code
-from enrich_assets.web.settings import Source
 from enrich_assets.web.sources.entry import Entry
+from enrich_assets.web.sources.source import Source
 from enrich_assets.web.urls import joined
 
 FULL_TEXT_WORDS = 120

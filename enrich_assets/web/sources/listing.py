@@ -6,8 +6,8 @@ from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
 from enrich_assets.web.extract import is_html, parsed_html
 from enrich_assets.web.patterns import matcher
-from enrich_assets.web.settings import Source
 from enrich_assets.web.sources.entry import Entry
+from enrich_assets.web.sources.source import Source
 from enrich_assets.web.urls import canonicalize, joined, on_same_site
 
 

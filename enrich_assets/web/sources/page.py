@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from enrich_assets.engine.clients import Page
-from enrich_assets.web.settings import Source
 from enrich_assets.web.sources.entry import Entry
+from enrich_assets.web.sources.source import Source
 
 
 def entries(source: Source, page: Page) -> list[Entry]:
