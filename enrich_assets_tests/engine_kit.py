@@ -160,7 +160,7 @@ def calls_over(
 @asynccontextmanager
 async def no_clients(calls: Calls, asker: Asker) -> AsyncIterator[Clients]:
     """Clients with a model alone."""
-    yield Clients(llm=asker, pages=None, search=None)  # type: ignore[arg-type]
+    yield Clients(llm=asker, pages=None, texts=None, search=None)  # type: ignore[arg-type]
 
 
 def run(

@@ -13,6 +13,7 @@ from enrich_assets.core.fingerprint import sha256
 from enrich_assets.engine.clients import Clients, Page, Prompt
 from enrich_assets.web.extract import extract
 from enrich_assets.web.search import EmbeddedIndex, IndexedPage
+from enrich_assets.web.texts import ExtractedTexts
 
 
 @dataclass
@@ -71,4 +72,4 @@ def clients_over(html: Mapping[str, str | EnrichError], reply: Callable[[Prompt]
         if isinstance(body, str):
             found = extract(page(url, body))
             indexed.append(IndexedPage(url, found.title, found.text))
-    return Clients(llm=FakeLlm(reply), pages=FakePages(html), search=EmbeddedIndex(indexed))
+    return Clients(llm=FakeLlm(reply), pages=FakePages(html), texts=ExtractedTexts(), search=EmbeddedIndex(indexed))

@@ -47,6 +47,20 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Extracted:
+    """The content of a page. Empty strings and None where the page does not say it; times are UTC."""
+
+    title: str
+    author: str
+    published_at: datetime | None
+    language: str
+    """ISO 639-1."""
+    text: str
+    """Paragraphs, one a line."""
+    canonical_url: str
+
+
+@dataclass(frozen=True)
 class Hit:
     """One search result: where to read, best first."""
 
@@ -131,6 +145,14 @@ class Pages(Protocol):
         ...
 
 
+class Texts(Protocol):
+    """Says what pages hold."""
+
+    async def of(self, page: Page) -> Extracted:
+        """Text and metadata of an HTML page; raises FinalError of kind `not_html`."""
+        ...
+
+
 class Search(Protocol):
     """Finds pages."""
 
@@ -145,4 +167,5 @@ class Clients:
 
     llm: Llm
     pages: Pages
+    texts: Texts
     search: Search

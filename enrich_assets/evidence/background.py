@@ -24,7 +24,6 @@ from enrich_assets.evidence.settings import LookupSettings
 from enrich_assets.evidence.verify import Claim, Finding, ReadPage, is_copy, verified
 from enrich_assets.models.definitions import definition_sentence
 from enrich_assets.models.settings import EXTRACTIVE
-from enrich_assets.web.extract import extract
 from enrich_assets.web.urls import canonicalize, registered_domain
 
 Grade = Literal["supported", "own_article", "unsupported"]
@@ -123,7 +122,7 @@ async def _read(clients: Clients, url: str) -> ReadPage | None:
     async def read() -> ReadPage | None:
         try:
             page = await clients.pages.get(url)
-            found = await asyncio.to_thread(extract, page)
+            found = await clients.texts.of(page)
         except EndpointError:
             raise
         except CallError:

@@ -14,6 +14,7 @@ from enrich_assets.web.http import HttpClient
 from enrich_assets.web.pages import PageStore, StoredPages
 from enrich_assets.web.search import IndexedPage, open_search
 from enrich_assets.web.settings import HttpSettings, SearchSettings
+from enrich_assets.web.texts import ExtractedTexts
 
 
 @asynccontextmanager
@@ -32,5 +33,6 @@ async def open_clients(
         yield Clients(
             llm=asker,
             pages=StoredPages(client, PageStore(storage), calls),
+            texts=ExtractedTexts(),
             search=open_search(search, http=client, calls=calls, documents=documents),
         )

@@ -9,12 +9,11 @@ import codecs
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from enrich_assets.core.errors import FinalError
-from enrich_assets.engine.clients import Page
+from enrich_assets.engine.clients import Extracted, Page
 from enrich_assets.web.dates import best_date
 from enrich_assets.web.language import language_code, language_of
 from enrich_assets.web.urls import canonicalize, joined, on_same_site
@@ -28,20 +27,6 @@ _BLOCK_NAMES = (
     "section table td th tr ul"
 )
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """The content of a page. Empty strings and None where the page does not say it; times are UTC."""
-
-    title: str
-    author: str
-    published_at: datetime | None
-    language: str
-    """ISO 639-1."""
-    text: str
-    """Paragraphs, one a line."""
-    canonical_url: str
 
 
 def extract(page: Page) -> Extracted:

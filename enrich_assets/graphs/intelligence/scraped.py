@@ -14,11 +14,11 @@ from enrich_assets.core.errors import CallError, EndpointError, EnrichError
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import Settings as SettingsBase
-from enrich_assets.engine.clients import Clients, Page
+from enrich_assets.engine.clients import Clients, Extracted, Page
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Created, Drop, Failed, Row, row
 from enrich_assets.stats.figures import Bars, Timeline
-from enrich_assets.web.extract import Extracted, content_hash, extract, is_html
+from enrich_assets.web.extract import content_hash, is_html
 from enrich_assets.web.sources import Entry, entries
 from enrich_assets.web.sources.source import Source
 from enrich_assets.web.urls import canonicalize
@@ -145,7 +145,7 @@ async def _read(
             page = await clients.pages.get(entry.url)
         if not is_html(page):
             return _Read(named, Drop("not_html", page.content_type))
-        text = await asyncio.to_thread(extract, page)
+        text = await clients.texts.of(page)
     words = len(text.text.split())
     if words < settings.least_words:
         return _Read(named, Drop("no_text", words, "fewer words than a text has"))

@@ -16,10 +16,11 @@ from enrich_assets.core.errors import (
     StorageError,
     TransientError,
 )
-from enrich_assets.engine.clients import Clients, Page
+from enrich_assets.engine.clients import Clients, Extracted, Page
 from enrich_assets.engine.phase import Created
 from enrich_assets.graphs.intelligence.scraped import Settings, scraped
-from enrich_assets.web.extract import Extracted, extract
+from enrich_assets.web.extract import extract
+from enrich_assets.web.texts import ExtractedTexts
 from enrich_assets_tests.evidence_fakes import FakeLlm, FakePages, article_html, page, refuses
 
 # The package gives the phase under the name of its module.
@@ -42,10 +43,16 @@ class Pages(FakePages):
         return replace(got, content_type=types.get(url[-4:], got.content_type))
 
 
+def reading(pages: FakePages) -> Clients:
+    return Clients(llm=FakeLlm(refuses), pages=pages, texts=ExtractedTexts(), search=None)  # type: ignore[arg-type]
+
+
 def read(**pages: str | EnrichError) -> Created:
     listed = " ".join(f'<a href="/{name.replace("_", ".")}">{name}</a>' for name in pages)
     html = {f"{SITE}/{name.replace('_', '.')}": body for name, body in pages.items()}
-    clients = Clients(llm=FakeLlm(refuses), pages=Pages({SOURCE["url"]: listed, **html}), search=None)  # type: ignore[arg-type]
+    clients = Clients(
+        llm=FakeLlm(refuses), pages=Pages({SOURCE["url"]: listed, **html}), texts=ExtractedTexts(), search=None
+    )  # type: ignore[arg-type]
     found = asyncio.run(scraped(SOURCE, clients, Settings()))
     assert isinstance(found, Created)
     return found
@@ -83,7 +90,9 @@ def test_the_source_counts_what_came_of_it() -> None:
 
 
 def test_a_source_that_is_down_fails_and_is_listed() -> None:
-    clients = Clients(llm=FakeLlm(refuses), pages=FakePages({SOURCE["url"]: down()}), search=None)  # type: ignore[arg-type]
+    clients = Clients(
+        llm=FakeLlm(refuses), pages=FakePages({SOURCE["url"]: down()}), texts=ExtractedTexts(), search=None
+    )  # type: ignore[arg-type]
     found = asyncio.run(scraped(SOURCE, clients, Settings()))
     assert isinstance(found, Created) and found.failure is not None
     assert (found.failure.kind, list(found.rows)) == ("http_503", [])
@@ -96,7 +105,7 @@ def test_a_defect_met_in_one_entry_costs_that_entry(monkeypatch: pytest.MonkeyPa
             raise RecursionError("too deep")
         return extract(got)
 
-    monkeypatch.setattr(MODULE, "extract", spoilt)
+    monkeypatch.setattr("enrich_assets.web.texts.extract", spoilt)
     found = read(good=article_html("A foundry", PROSE), odd=article_html("Odd", PROSE))
     assert [row["url"] for row in found.rows] == [f"{SITE}/good"]
     assert [(row["url"], failed.kind) for row, failed in found.failed] == [(f"{SITE}/odd", "defect: RecursionError")]
