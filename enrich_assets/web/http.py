@@ -22,13 +22,16 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
-from enrich_assets.web.guard import AddressGuard, GuardedResolver, refused
+from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, refused
 from enrich_assets.web.retry import retry_after
 from enrich_assets.web.settings import HttpSettings
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
 _REDIRECTS = {301, 302, 303, 307, 308}
 _WORTH_ANOTHER_TRY = {408, 425, 429}
+_VALIDATORS = {"if-none-match", "if-modified-since"}
+_FOR_ANY_HOST = {"accept"}
+"""What is sent to another scheme, host or port than the one that was asked for."""
 _NOT_KEPT = {"set-cookie", "set-cookie2", "authorization", "proxy-authorization", "www-authenticate"}
 
 
@@ -90,14 +93,19 @@ class HttpClient:
             await self._client.aclose()
             self._client = None
 
-    async def get(self, url: str, *, accept: str = ACCEPT) -> Fetched:
+    async def get(self, url: str, *, accept: str = ACCEPT, validators: Mapping[str, str] | None = None) -> Fetched:
         """The document at `url`, redirects followed.
+
+        `validators` (If-None-Match, If-Modified-Since) ask for it only where it changed: an unchanged one comes with
+        the status 304 and no body. They go along with redirects that keep scheme, host and port.
 
         Raises TransientError (kinds http_429, http_5xx, timeout, dns, connection), FinalError (http_4xx, too_large,
         too_many_redirects, bad_url, bad_encoding, certificate, dns: there is no such name) and AddressRefused, each
         naming the URL.
         """
-        return await self._bounded(url, lambda started: self._follow(url, accept, started))
+        return await self._bounded(
+            url, lambda started: self._follow(url, {"accept": accept, **(validators or {})}, started)
+        )
 
     async def post_json(self, url: str, content: Mapping[str, Any], *, headers: Mapping[str, str]) -> Fetched:
         """The answer to JSON sent to `url`, whatever its status; raises like `get` for everything else.
@@ -134,17 +142,19 @@ class HttpClient:
                 what = f"the connection failed ({str(error) or type(error).__name__})."
                 raise _transient("connection", url, what) from None
 
-    async def _follow(self, url: str, accept: str, started: float) -> Fetched:
+    async def _follow(self, url: str, sent: Mapping[str, str], started: float) -> Fetched:
         if self._client is None:
             raise RuntimeError("HttpClient is used outside its context")
         current = self.guard.checked(url)
         passed: list[str] = []
         while True:
-            async with self._client.stream("GET", current, headers={"accept": accept}) as response:
+            async with self._client.stream("GET", current, headers=dict(sent)) as response:
                 location = response.headers.get("location")
                 if response.status_code not in _REDIRECTS or not location:
-                    self._raise_for_status(response, url)
-                    body = await self._body(response, url)
+                    is_unchanged = response.status_code == 304 and any(name.lower() in _VALIDATORS for name in sent)
+                    if not is_unchanged:
+                        self._raise_for_status(response, url)
+                    body = b"" if is_unchanged else await self._body(response, url)
                     headers = {k.lower(): v for k, v in response.headers.items() if k.lower() not in _NOT_KEPT}
                     seconds = time.monotonic() - started
                     return Fetched(url, str(current), response.status_code, headers, body, seconds, tuple(passed))
@@ -160,7 +170,9 @@ class HttpClient:
                 target = urljoin(str(current), location)
             except ValueError:
                 raise _final("bad_url", url, f"it redirects to no usable URL ({location[:200]!r}).") from None
-            current = self.guard.checked(target)
+            previous, current = current, self.guard.checked(target)
+            if _origin(current) != _origin(previous):
+                sent = {name: value for name, value in sent.items() if name.lower() in _FOR_ANY_HOST}
 
     async def _post(self, url: str, content: Mapping[str, Any], headers: Mapping[str, str], started: float) -> Fetched:
         if self._client is None:
@@ -230,6 +242,10 @@ async def _decoded(pieces: AsyncIterator[bytes], coding: str, limit: int) -> Asy
         yield inflater.flush()
         if not inflater.eof:
             raise zlib.error("it ends too early")
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
+    return url.scheme, url.raw_host, url.port or DEFAULT_PORTS[url.scheme]
 
 
 def _final(kind: str, url: str, what: str, *, fix: str = "") -> FinalError:

@@ -21,18 +21,20 @@ from enrich_assets_tests.web.web_server import serving
 NOW = datetime(2026, 11, 2, 9, 0, 0, tzinfo=UTC)
 
 
-def fetch(handler, path="/", **settings):
-    """What a GET of `path` gives, or the error, against `handler` behind the host site.example."""
+def fetch(handler, path="/", *, validators=None, **settings):
+    """What a GET of `path` gives, or the error, against `handler` behind the hosts site.example and other.example."""
 
     async def run():
         async with (
             serving(handler) as port,
             HttpClient(
-                HttpSettings(**settings), routes={"site.example": ("127.0.0.1", port)}, clock=lambda: NOW
+                HttpSettings(**settings),
+                routes={host: ("127.0.0.1", port) for host in ("site.example", "other.example")},
+                clock=lambda: NOW,
             ) as client,
         ):
             url = path.replace("PORT", str(port)) if path.startswith("http") else f"http://site.example{path}"
-            return await client.get(url)
+            return await client.get(url, validators=validators)
 
     return asyncio.run(run())
 
@@ -106,6 +108,41 @@ def test_a_redirect_to_nowhere_is_final():
     with pytest.raises(FinalError) as caught:
         fetch(answering(302, headers={"Location": "http://[broken/"}))
     assert caught.value.kind == "bad_url"
+
+
+def test_an_unchanged_document_comes_without_a_body():
+    seen = []
+
+    async def handler(request):
+        seen.append(dict(request.headers))
+        if request.headers.get("If-None-Match") == '"7"':
+            return web.Response(status=304, headers={"ETag": '"7"'})
+        return web.Response(body=b"new", headers={"ETag": '"8"'})
+
+    got = fetch(handler, validators={"If-None-Match": '"7"'})
+    assert (got.http_status, got.body, got.headers["etag"]) == (304, b"", '"7"')
+    assert fetch(handler, validators={"If-None-Match": '"6"'}).body == b"new"
+    assert fetch(handler).body == b"new" and "If-None-Match" not in seen[-1]
+
+
+def test_nothing_is_unchanged_that_nobody_asked_about():
+    with pytest.raises(FinalError) as caught:
+        fetch(answering(304))
+    assert caught.value.kind == "http_304"
+
+
+@pytest.mark.parametrize(("target", "goes_along"), [("/new", True), ("http://other.example/new", False)])
+def test_validators_go_along_only_to_the_same_host(target, goes_along):
+    seen = []
+
+    async def handler(request):
+        seen.append(request.headers.get("If-None-Match"))
+        if request.path == "/":
+            return web.Response(status=301, headers={"Location": target})
+        return web.Response(body=b"ok")
+
+    assert fetch(handler, validators={"If-None-Match": '"7"'}).body == b"ok"
+    assert seen == ['"7"', '"7"' if goes_along else None]
 
 
 def test_redirects_are_followed_up_to_the_limit():
