@@ -58,6 +58,21 @@ class Extracted:
     text: str
     """Paragraphs, one a line."""
     canonical_url: str
+    method: str = ""
+    """What the text comes from: `trafilatura`, `selectors`, `json-ld` …; empty where there is no text."""
+
+
+class PageSelectors(Protocol):
+    """CSS selectors of what stands on a source's pages; empty where the general rules do (`web.selectors`)."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def author(self) -> str: ...
+    @property
+    def published(self) -> str: ...
+    @property
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -148,8 +163,8 @@ class Pages(Protocol):
 class Texts(Protocol):
     """Says what pages hold."""
 
-    async def of(self, page: Page) -> Extracted:
-        """Text and metadata of an HTML page; raises FinalError of kind `not_html`."""
+    async def of(self, page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
+        """Text and metadata of an HTML page; raises FinalError of kind `not_html`, or of kind `extraction`."""
         ...
 
 

@@ -13,27 +13,26 @@ from datetime import timedelta
 from typing import Any
 
 from enrich_assets.core.errors import FinalError
-from enrich_assets.engine.clients import Extracted, Page
-from enrich_assets.web.dates import best_date
+from enrich_assets.engine.clients import Extracted, Page, PageSelectors
+from enrich_assets.web.dates import as_moment, best_date
 from enrich_assets.web.language import language_code, language_of
+from enrich_assets.web.markup import html_tree, one_line
+from enrich_assets.web.markup import text_of_html as text_of_html
+from enrich_assets.web.selectors import Selected, selected
 from enrich_assets.web.urls import canonicalize, joined, on_same_site
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SPACE = re.compile(r"\s+")
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
-_BLOCK_NAMES = (
-    "address article aside blockquote br dd div dl dt figure footer h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre "
-    "section table td th tr ul"
-)
-_BLOCKS = frozenset(_BLOCK_NAMES.split())
 
 
-def extract(page: Page) -> Extracted:
+def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
     """The main text and the metadata of an HTML page.
 
     Raises FinalError of kind `not_html` for another kind of document. A page without text gives an empty text. The
-    text is trafilatura's in its fast mode, which is the best compromise of figures and speed on article pages.
+    text is trafilatura's in its fast mode, which is the best compromise of figures and speed on article pages. What
+    `selectors` find goes before everything else.
     """
     import trafilatura
 
@@ -61,14 +60,16 @@ def extract(page: Page) -> Extracted:
             "max_date": (page.fetched_at + timedelta(days=1)).strftime("%Y-%m-%d"),
         },
     )
-    text = _field(document, "text")
+    own = Selected() if selectors is None else selected(head, selectors)
+    text = own.text or _field(document, "text").strip()
     return Extracted(
-        title=_one_line(_field(document, "title")),
-        author=_one_line(_field(document, "author")),
-        published_at=best_date(head, _field(document, "date")),
+        title=own.title or one_line(_field(document, "title")),
+        author=own.author or one_line(_field(document, "author")),
+        published_at=as_moment(own.published) or best_date(head, _field(document, "date")),
         language=_declared_language(head) or language_of(text),
-        text=text.strip(),
+        text=text,
         canonical_url=_canonical_url(head, page.final_url),
+        method="selectors" if own.text else "trafilatura" if text else "",
     )
 
 
@@ -99,63 +100,13 @@ def decoded(page: Page) -> str:
 
 def parsed_html(page: Page) -> Any:
     """The document as an lxml tree, or None when there is no element in it."""
-    return _tree(decoded(page))
-
-
-def text_of_html(fragment: str) -> str:
-    """The text of an HTML fragment, one block a line, without scripts and styles."""
-    if "<" not in fragment and "&" not in fragment:
-        return _lines([fragment])
-    tree = _tree(f"<div>{fragment}</div>")
-    if tree is None:
-        return ""
-    pieces: list[str] = []
-    _collect(tree, pieces)
-    return _lines("".join(pieces).split("\n"))
+    return html_tree(decoded(page))
 
 
 def content_hash(text: str) -> str:
     """SHA-256 of the text in NFC, case-folded, with white space collapsed: equal for what reads as the same."""
     folded = _SPACE.sub(" ", unicodedata.normalize("NFC", text).casefold()).strip()
     return hashlib.sha256(folded.encode("utf-8", "replace")).hexdigest()
-
-
-def _tree(text: str) -> Any:
-    import lxml.etree
-    import lxml.html
-
-    try:
-        # Bytes with a stated encoding: lxml refuses text that carries an XML declaration.
-        parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True, remove_pis=True)
-        return lxml.html.document_fromstring(text.replace("\x00", "").encode("utf-8", "replace"), parser=parser)
-    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, AssertionError):
-        return None
-
-
-def _collect(tree: Any, pieces: list[str]) -> None:
-    from lxml.etree import iterwalk
-
-    skipped = 0
-    for event, element in iterwalk(tree, events=("start", "end")):
-        tag = element.tag if isinstance(element.tag, str) else ""
-        hidden = tag in ("script", "style", "noscript", "template", "head", "iframe")
-        if event == "start":
-            skipped += hidden
-            if not skipped:
-                pieces.append(("\n" if tag in _BLOCKS else "") + _SPACE.sub(" ", element.text or ""))
-        else:
-            skipped -= hidden
-            if not skipped:
-                pieces.append(("\n" if tag in _BLOCKS else "") + _SPACE.sub(" ", element.tail or ""))
-
-
-def _lines(lines: list[str]) -> str:
-    cleaned = (_one_line(line) for line in lines)
-    return "\n".join(line for line in cleaned if line)
-
-
-def _one_line(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()
 
 
 def _field(document: Any, name: str) -> str:
