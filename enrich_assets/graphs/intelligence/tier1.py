@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import LanguageCode, inherited
@@ -17,7 +17,7 @@ from enrich_assets.engine.phase import Check, Drop, Row, Selection, table
 from enrich_assets.graphs.intelligence.settings import Category
 from enrich_assets.models.text import keyword_hits
 from enrich_assets.stats.figures import DropReasons, Histogram
-from enrich_assets.web.duplicates import overlap, sketch
+from enrich_assets.web.duplicates import Sketches, sketch
 
 
 class Settings(SettingsBase):
@@ -41,6 +41,16 @@ class Settings(SettingsBase):
     """An article that an earlier run reported is kept as follow-up when it overlaps less than this with it."""
 
 
+class Copy(BaseModel):
+    """Another place where an article's text stands."""
+
+    url: str
+    source_name: str
+    title: str
+    similarity: float
+    """Share of common word triples, 0–1."""
+
+
 def something_left(result: PhaseResult, settings: Settings) -> str | None:
     """At least one article passed the rules."""
     if result.counts.rows_in and not result.counts.kept:
@@ -57,6 +67,7 @@ def something_left(result: PhaseResult, settings: Settings) -> str | None:
         "categories": Column(list[str], "ids of the categories whose keywords occur, most hits first"),
         "keywords": Column(list[str], "the keywords that occur"),
         "follow_up": Column(bool, "whether an earlier run reported this and it has something new"),
+        "also_at": Column(list[Copy], "the copies of it that were dropped: where they stand, and how alike they are"),
         "sketch": Column(list[int], "MinHash of the text's word triples, 64 values"),
     },
     figures=[DropReasons(), Histogram("tier1_score", label="tier1 score, points of 10")],
@@ -66,7 +77,7 @@ def tier1(articles: list[Row], settings: Settings, run: RunInfo, initialized: Ma
     """One row an article that plain rules let through: language, length, age, keywords, duplicates, news value.
 
     Costs nothing. Every dropped article keeps its reason. Of duplicates the one with the better source and the higher
-    score stays.
+    score stays, and lists the others.
     """
     dropped: dict[str, Drop] = {}
     passed: list[dict[str, Any]] = []
@@ -127,21 +138,33 @@ def _by_keywords(article: Row, categories: Iterable[Category]) -> tuple[float, l
 def _without_duplicates(
     articles: Sequence[dict[str, Any]], settings: Settings, dropped: dict[str, Drop]
 ) -> list[dict[str, Any]]:
+    """The first of each cluster, with the others of it in `also_at`."""
     kept: list[dict[str, Any]] = []
-    by_hash: dict[str, str] = {}
+    by_name: dict[str, dict[str, Any]] = {}
+    sketches = Sketches()
     for article in articles:
-        twin = by_hash.get(article["content_hash"])
+        names = (article["content_hash"], article["canonical_url"])
+        twin = next((by_name[name] for name in names if name in by_name), None)
         if twin is not None:
-            dropped[article["row_id"]] = Drop("exact_duplicate", twin, "the same text is kept from there")
+            dropped[article["row_id"]] = Drop("exact_duplicate", twin["url"], "the same text is kept from there")
+            twin["also_at"].append(_copy(article, 1.0))
             continue
-        close = next((k for k in kept if overlap(k["sketch"], article["sketch"]) >= settings.near_duplicate), None)
+        close = sketches.closest(article["sketch"], least=settings.near_duplicate)
         if close is not None:
-            share = overlap(close["sketch"], article["sketch"])
-            dropped[article["row_id"]] = Drop("near_duplicate", round(share, 2), f"kept instead: {close['url']}")
+            number, share = close
+            best = kept[number]
+            dropped[article["row_id"]] = Drop("near_duplicate", round(share, 2), f"kept instead: {best['url']}")
+            best["also_at"].append(_copy(article, round(share, 2)))
             continue
-        by_hash[article["content_hash"]] = article["url"]
-        kept.append(article)
+        first = {**article, "also_at": []}
+        by_name |= dict.fromkeys(names, first)
+        sketches.add(article["sketch"])
+        kept.append(first)
     return kept
+
+
+def _copy(article: Row, similarity: float) -> Copy:
+    return Copy(url=article["url"], source_name=article["source_name"], title=article["title"], similarity=similarity)
 
 
 def _without_reported(
@@ -152,23 +175,19 @@ def _without_reported(
 ) -> list[dict[str, Any]]:
     kept = []
     listed = set(settings.reported_urls)
+    sketches = Sketches()
+    for known in earlier:
+        sketches.add(known["sketch"])
     for article in articles:
         if article["canonical_url"] in listed or article["url"] in listed:
             dropped[article["row_id"]] = Drop("already_reported", "settings", "its address is listed as reported")
             continue
-        seen = [
-            (
-                max(
-                    overlap(known["sketch"], article["sketch"]), float(known["content_hash"] == article["content_hash"])
-                ),
-                known,
-            )
-            for known in earlier
-        ]
+        shares = sketches.shares(article["sketch"])
         same = [
-            (share, k)
-            for share, k in seen
-            if k["canonical_url"] == article["canonical_url"] or share >= settings.near_duplicate
+            (max(share, float(known["content_hash"] == article["content_hash"])), known)
+            for number, known in enumerate(earlier)
+            if (share := shares.get(number, 0.0)) >= settings.near_duplicate
+            or known["canonical_url"] == article["canonical_url"]
         ]
         if not same:
             kept.append(article)
