@@ -20,7 +20,7 @@ from enrich_assets_tests.model_server import ModelServer
 from enrich_assets_tests.ui.dagster_kit import Dagster, is_gone, running_dagster, wait_until
 from enrich_assets_tests.ui.news_wire import NewsWire, endpoint
 
-ARTICLES = 80
+ARTICLES = 140
 GONE_SECONDS = 10.0
 FAILED_SECONDS = 60.0
 ASKING = "tier3"
