@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from enrich_assets.core.errors import EnrichError, FinalError
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.engine.clients import Clients, Page, Prompt
 from enrich_assets.web.extract import extract
-from enrich_assets.web.search import EmbeddedIndex, IndexedPage
+from enrich_assets.web.search_index import EmbeddedIndex, IndexedPage
 from enrich_assets.web.texts import ExtractedTexts
 
 
@@ -23,13 +23,19 @@ class FakePages:
     html: Mapping[str, str | EnrichError]
     asked: list[str] = field(default_factory=list)
 
-    async def get(self, url: str) -> Page:
+    async def get(self, url: str, *, rendered: bool = False) -> Page:
         self.asked.append(url)
         await asyncio.sleep(0)
         body = self.html.get(url, FinalError("404", where=url))
         if isinstance(body, EnrichError):
             raise body
         return page(url, body)
+
+    async def keep(self, url: str, body: bytes, content_type: str) -> Page:
+        return replace(page(url, body.decode()), content_type=content_type, fetch_method="file")
+
+    def refuse_forgotten(self, url: str) -> None:
+        return None
 
 
 @dataclass

@@ -11,6 +11,7 @@ from enrich_assets.engine.ledger import Ledger
 from enrich_assets.models.llm import endpoints_of
 from enrich_assets.models.settings import EXTRACTIVE
 from enrich_assets.models.transport import Models
+from enrich_assets.web.settings import FREE_PROVIDERS
 
 
 def check_budget(graph: Graph, run_id: str, resolved: Mapping[str, Any], ledger: Ledger) -> None:
@@ -33,7 +34,7 @@ def check_budget(graph: Graph, run_id: str, resolved: Mapping[str, Any], ledger:
             )
     search = resolved.get("search", {})
     searching = next((held[phase.name] for phase in graph.phases if phase.shape == "row" and phase.name in held), "")
-    if searching and search.get("provider") == "serper" and search.get("usd_per_search") is None:
+    if searching and search.get("provider", "embedded") not in FREE_PROVIDERS and search.get("usd_per_search") is None:
         raise SettingsError(
             f"there is a budget ({searching}), and the price of a search is unknown.",
             where="search.usd_per_search",

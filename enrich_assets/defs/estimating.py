@@ -28,6 +28,7 @@ from enrich_assets.engine.plans import Looked, Plan, Seen
 from enrich_assets.engine.settings import EngineSettings, engine_settings
 from enrich_assets.models.llm import endpoint_of, endpoints_of, parameters_of
 from enrich_assets.store.store import Store
+from enrich_assets.web.settings import FREE_PROVIDERS
 
 _RUNS, _ROWS = 5, 5000
 """Earlier runs that give rates, and rows of a phase that are looked up one by one."""
@@ -121,7 +122,7 @@ class _Gathering:
             limit=limit_of(phase, resolved, self.rows),
             sample=self.shared.sample if phase.asks_a_model else None,
             usd=token_prices(endpoint_of(model, endpoints_of(resolved))) if model else (0.0, 0.0),
-            search_is_priced=resolved.get("search", {}).get("provider", "embedded") == "embedded",
+            search_is_priced=resolved.get("search", {}).get("provider", "embedded") in FREE_PROVIDERS,
             done=self._done(phase, envelope),
             held=held,
             is_same=is_same,

@@ -12,17 +12,21 @@ from typing import Any
 
 import dagster as dg
 
+from enrich_assets.core.settings import validated_settings
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Clients, ModelTransport
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.job import Input
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.registration import run_info
 from enrich_assets.evidence.clients import open_clients
+from enrich_assets.evidence.documents import SCRAPED, documents
+from enrich_assets.graphs.catalog import GRAPHS
 from enrich_assets.models.llm import endpoints_of
 from enrich_assets.models.transport import Models
 from enrich_assets.store.store import Store
-from enrich_assets.web.search import IndexedPage
+from enrich_assets.web.search_index import IndexedPage
 from enrich_assets.web.settings import HttpSettings, SearchSettings
 
 STORE, LEDGER, MODELS, WEB = "enrich_store", "enrich_ledger", "enrich_models", "enrich_web"
@@ -65,13 +69,18 @@ class WebResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A function that opens the clients of a row phase: `(calls, asker) -> async context manager`."""
         site = graph.sites.get(str(resolved.get("preset", "")))
 
-        def documents() -> Iterable[IndexedPage]:
-            articles = inputs.get("scraped")
-            for row in articles.content() if articles is not None else ():
-                yield IndexedPage(row["canonical_url"], row["title"], row["text"])
+        def found() -> Iterable[IndexedPage]:
+            registered = inputs[graph.first.name]
+            run = run_info(graph, registered.envelope.run_id, registered.document or {})
+            own = inputs[SCRAPED].table if SCRAPED in inputs else None
+            limit = _search_settings(resolved).index_pages
+            graphs = {graph.name, *(name for name, known in GRAPHS.items() if SCRAPED in known.names)}
+            # Pages that are served only while their preset runs can be read by no other run.
+            elsewhere = set(graph.sites) - {str(resolved.get("preset", ""))}
+            return documents(store, sorted(graphs), run, own, limit=limit, without_presets=elsewhere)
 
         def opened(calls: Calls, asker: Asker) -> AbstractAsyncContextManager[Clients]:
-            return _with_site(site, calls, asker, resolved, store, documents)
+            return _with_site(site, calls, asker, resolved, store, found)
 
         return opened
 
@@ -86,12 +95,16 @@ async def _with_site(
             calls,
             asker,
             http=HttpSettings.model_validate(resolved.get("http", {})),
-            search=SearchSettings.model_validate(resolved.get("search", {})),
+            search=_search_settings(resolved),
             storage=store.root,
             documents=documents,
             routes=served.routes if served is not None else {},
         ) as clients:
             yield clients
+
+
+def _search_settings(resolved: Mapping[str, Any]) -> SearchSettings:
+    return validated_settings(SearchSettings, resolved.get("search", {}), where="search")
 
 
 @contextmanager

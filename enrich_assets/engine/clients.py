@@ -43,7 +43,8 @@ class Page:
     sha256: str
     fetched_at: datetime
     fetch_method: str
-    """`http` when it came over the wire now, `stored` when the page store replayed it."""
+    """How it came now: `http` over the wire, `not_modified` where the server called the stored one unchanged, `browser`
+    rendered, `file` read from a local file; `stored` when the page store replayed it."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,17 @@ class Llm(Protocol):
 class Pages(Protocol):
     """Reads documents through the one http client and the page store."""
 
-    async def get(self, url: str) -> Page:
-        """The document; raises CallError (AddressRefused, FinalError for 4xx, TransientError)."""
+    async def get(self, url: str, *, rendered: bool = False) -> Page:
+        """The document, or what a browser makes of it; raises CallError (AddressRefused, FinalError for 4xx and for
+        what was forgotten, TransientError)."""
+        ...
+
+    async def keep(self, url: str, body: bytes, content_type: str) -> Page:
+        """A document that was read from a local file, kept like one that was fetched; raises FinalError."""
+        ...
+
+    def refuse_forgotten(self, url: str) -> None:
+        """Raises FinalError of kind `forgotten` for a URL of which nothing may be kept."""
         ...
 
 
@@ -176,6 +186,14 @@ class Search(Protocol):
         ...
 
 
+class UrlChooser(Protocol):
+    """Says which hits of a search are worth reading. Pure: equal hits give equal choices."""
+
+    def __call__(self, hits: Sequence[Hit], about: str, *, limit: int) -> Sequence[str]:
+        """URLs of the hits to read about the subject `about`, best first; what goes beyond `limit` is not read."""
+        ...
+
+
 @dataclass(frozen=True)
 class Clients:
     """What a row phase gets as `clients`."""
@@ -184,3 +202,5 @@ class Clients:
     pages: Pages
     texts: Texts
     search: Search
+    chooser: UrlChooser | None = None
+    """None: as the evidence loop chooses by itself."""

@@ -1,32 +1,31 @@
-"""Backgrounds: find pages about a subject, read them, quote what says who or what it is, verify the quote.
+"""Backgrounds: who or what a subject is, quoted from pages about it, from other pages than its own article first.
 
-The model, where one is asked, only ever sees numbered passages of pages that the rules here chose; what it answers
-names no page to fetch. Whatever it claims is checked against the stored text before it counts.
+The model, where one is asked, only ever sees numbered passages of pages that the rules of the loop chose; what it
+answers names no page to fetch. Whatever it claims is checked against the stored text before it counts.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from enrich_assets.core.errors import CallError, EndpointError, FinalError, MalformedAnswer
-from enrich_assets.engine.clients import Clients, Hit
+from enrich_assets.core.errors import FinalError, MalformedAnswer
+from enrich_assets.engine.clients import Clients
 from enrich_assets.engine.prompts import PromptTemplate
+from enrich_assets.evidence.answering import Reader, answer, quoted
+from enrich_assets.evidence.grade import Grade, independent, is_copy
 from enrich_assets.evidence.memo import memo_of
-from enrich_assets.evidence.passages import passages
-from enrich_assets.evidence.quote import names_entity
+from enrich_assets.evidence.passages import numbered_passages
+from enrich_assets.evidence.question import Question
+from enrich_assets.evidence.read import ReadPage, read
 from enrich_assets.evidence.settings import LookupSettings
-from enrich_assets.evidence.verify import Claim, Finding, ReadPage, is_copy, verified
+from enrich_assets.evidence.verify import Claim, Finding
 from enrich_assets.models.definitions import definition_sentence
 from enrich_assets.models.settings import EXTRACTIVE
-from enrich_assets.web.urls import canonicalize, registered_domain
-
-Grade = Literal["supported", "own_article", "unsupported"]
+from enrich_assets.web.urls import canonicalize
 
 
 @dataclass(frozen=True)
@@ -81,87 +80,50 @@ async def find_background(
 ) -> Background:
     """The background of a subject, from other pages where they have one, else from its own article.
 
-    `prompt` is rendered with `row` = name, kind and the numbered passages; 'extractive' does not read it. Equal
+    `prompt` is rendered with `row` = about, sought and the numbered passages; 'extractive' does not read it. Equal
     subjects are looked up once as long as `clients` live. A page that cannot be read is passed over; raises
     TransientError and EndpointError of the search service and the model.
     """
-    memo = memo_of(clients)
-    look_up = partial(_look_up, clients, subject.name, subject.kind, settings, prompt)
-    findings = await memo.once((subject.name, subject.kind, settings, prompt.sha256), look_up)
+    question = Question(subject.name, subject.kind, hint="" if subject.kind == "other" else subject.kind)
+    reader: Reader = _defined
+    if settings.model != EXTRACTIVE:
+        reader = partial(_told_by_model, clients, settings, prompt)
+    look_up = partial(answer, clients, question, reader, pages=settings.pages_per_entity)
+    findings = await memo_of(clients).once((question, settings, prompt.sha256), look_up)
     elsewhere = [f for f in findings if not _is_article(f.page, subject)]
     if elsewhere:
-        return _background(elsewhere[0], "supported", domains=_independent(elsewhere))
+        return _background(elsewhere[0], "supported", domains=independent(elsewhere))
     own = [f for f in findings if canonicalize(subject.context_url) in f.page.addresses]
     if not own:
-        article = await _read(clients, subject.context_url)
-        own = await _quote(clients, subject.name, subject.kind, [article] if article else [], settings, prompt)
+        own = await quoted(question, await read(clients, [subject.context_url]), reader)
     return _background(own[0], "own_article", domains=1) if own else Background()
 
 
-def choose(hits: Sequence[Hit], name: str, *, limit: int) -> list[str]:
-    """URLs of the hits to read: titles that name the subject first, one page a site, then further ones."""
-    ordered = sorted(hits, key=lambda hit: not names_entity(hit.title, name))
-    first_of_site: dict[str, str] = {}
-    for hit in ordered:
-        first_of_site.setdefault(registered_domain(hit.url), hit.url)
-    return list(dict.fromkeys([*first_of_site.values(), *(hit.url for hit in ordered)]))[:limit]
+async def _defined(question: Question, pages: Sequence[ReadPage]) -> list[Claim]:
+    """The embedded reader: each page's sentence that defines the name."""
+    sentences = [(definition_sentence(question.about, page.text), page) for page in pages]
+    return [Claim(sentence, sentence, page) for sentence, page in sentences if sentence]
 
 
-async def _look_up(
-    clients: Clients, name: str, kind: str, settings: LookupSettings, prompt: PromptTemplate
-) -> list[Finding]:
-    query = " ".join(filter(None, (f'"{name.replace(chr(34), "")}"', kind if kind != "other" else "")))
-    hits = await clients.search.find(query, limit=2 * settings.pages_per_entity + 2)
-    urls = choose(hits, name, limit=settings.pages_per_entity)
-    read = await asyncio.gather(*(_read(clients, url) for url in urls))
-    pages = list({page.sha256: page for page in reversed(read) if page is not None}.values())[::-1]
-    return await _quote(clients, name, kind, pages, settings, prompt)
-
-
-async def _read(clients: Clients, url: str) -> ReadPage | None:
-    async def read() -> ReadPage | None:
-        try:
-            page = await clients.pages.get(url)
-            found = await clients.texts.of(page)
-        except EndpointError:
-            raise
-        except CallError:
-            return None
-        addresses = frozenset(map(canonicalize, (url, page.final_url, found.canonical_url)))
-        return ReadPage(url, addresses, page.sha256, found.title, found.text)
-
-    return await memo_of(clients).once(("page", url), read)
-
-
-async def _quote(
+async def _told_by_model(
     clients: Clients,
-    name: str,
-    kind: str,
-    pages: Sequence[ReadPage],
     settings: LookupSettings,
     prompt: PromptTemplate,
-) -> list[Finding]:
-    if settings.model == EXTRACTIVE:
-        claims = [(definition_sentence(name, page.text), page) for page in pages]
-        findings = [verified(Claim(quote, quote), name, [page]) for quote, page in claims if quote]
-        return [finding for finding in findings if finding is not None]
-    share = settings.passage_characters // max(1, len(pages))
-    cut = [(text, page) for page in pages for text in passages(page.text, name, characters=share)]
-    if not cut:
+    question: Question,
+    pages: Sequence[ReadPage],
+) -> list[Claim]:
+    passages = numbered_passages(pages, question.about, tokens=settings.passage_tokens)
+    if not passages:
         return []
-    row = {"name": name, "kind": kind, "passages": [{"number": i, "text": text} for i, (text, _) in enumerate(cut, 1)]}
+    told = [{"number": number, "text": passage.text} for number, passage in passages.items()]
+    row = {"about": question.about, "sought": question.sought, "passages": told}
     try:
-        answer = await clients.llm.ask(prompt.render(row=row, settings=settings), PassageClaims, model=settings.model)
+        said = await clients.llm.ask(prompt.render(row=row, settings=settings), PassageClaims, model=settings.model)
     except (FinalError, MalformedAnswer):
         # The article is worth more than one background: without a usable answer nothing is known of the entity.
         return []
-    found: dict[str, Finding] = {}
-    for claim in answer.claims:
-        named = [cut[claim.passage - 1][1]] if 1 <= claim.passage <= len(cut) else []
-        finding = verified(Claim(claim.quote, claim.background), name, [*named, *pages])
-        if finding is not None:
-            found.setdefault(finding.page.sha256, finding)
-    return list(found.values())
+    named = {number: passage.page for number, passage in passages.items()}
+    return [Claim(claim.quote, claim.background, named.get(claim.passage)) for claim in said.claims]
 
 
 def _is_article(page: ReadPage, subject: Subject) -> bool:
@@ -170,16 +132,9 @@ def _is_article(page: ReadPage, subject: Subject) -> bool:
     return bool(subject.context_text) and is_copy(page.text, subject.context_text)
 
 
-def _independent(findings: Sequence[Finding]) -> int:
-    sites = {registered_domain(finding.page.url) for finding in findings}
-    quotes = {" ".join(finding.span.quote.casefold().split()) for finding in findings}
-    # One sentence on many sites was written once.
-    return min(len(sites), len(quotes))
-
-
 def _background(finding: Finding, grade: Grade, *, domains: int) -> Background:
     return Background(
-        text=finding.background,
+        text=finding.answer,
         url=finding.page.url,
         quote=finding.span.quote,
         grade=grade,

@@ -10,9 +10,12 @@ from upath import UPath
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Clients
+from enrich_assets.evidence.choosers import chooser_of
+from enrich_assets.web.forgotten import ForgottenFile
 from enrich_assets.web.http import HttpClient
 from enrich_assets.web.pages import PageStore, StoredPages
-from enrich_assets.web.search import IndexedPage, open_search
+from enrich_assets.web.search import open_search
+from enrich_assets.web.search_index import IndexedPage
 from enrich_assets.web.settings import HttpSettings, SearchSettings
 from enrich_assets.web.texts import ExtractedTexts
 
@@ -32,7 +35,8 @@ async def open_clients(
     async with HttpClient(http, routes=routes) as client:
         yield Clients(
             llm=asker,
-            pages=StoredPages(client, PageStore(storage), calls),
+            pages=StoredPages(client, PageStore(storage), calls, forgotten=ForgottenFile(storage).holding()),
             texts=ExtractedTexts(),
             search=open_search(search, http=client, calls=calls, documents=documents),
+            chooser=chooser_of(search),
         )

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from enrich_assets.evidence.quote import names_entity
+from enrich_assets.evidence.read import ReadPage
 from enrich_assets.models.text import sentences
+from enrich_assets.models.weights import most_tokens
 
 NEIGHBOURS = 2
 """Sentences that come along before and after one that names the subject."""
 
 
-def passages(text: str, name: str, *, characters: int) -> list[str]:
-    """The sentences that name `name` with their neighbours, joined where they overlap, in the text's order.
+@dataclass(frozen=True)
+class Passage:
+    """A part of a page."""
 
-    At most `characters` together: the first ones, the last of them cut after a sentence. The result is empty where
-    the text does not name the subject, or where the first such sentence alone is longer than `characters`.
+    text: str
+    page: ReadPage
+
+
+def numbered_passages(pages: Sequence[ReadPage], about: str, *, tokens: int) -> dict[int, Passage]:
+    """The passages of all pages by their number, from 1: an equal share of at most `tokens` together for each page."""
+    share = tokens // max(1, len(pages))
+    found = [Passage(text, page) for page in pages for text in passages(page.text, about, tokens=share)]
+    return dict(enumerate(found, 1))
+
+
+def passages(text: str, about: str, *, tokens: int) -> list[str]:
+    """The sentences that name `about` with their neighbours, joined where they overlap, in the text's order.
+
+    At most `tokens` together, by the upper bound that needs no tokenizer (`models.weights.most_tokens`): the first
+    ones, the last of them cut after a sentence. The result is empty where the text does not name the subject, or where
+    the first such sentence alone is longer.
     """
     spans = _sentence_spans(text)
-    named = [names_entity(text[start:end], name) for start, end in spans]
+    named = [names_entity(text[start:end], about) for start, end in spans]
     found: list[str] = []
-    left = characters
+    left = tokens
     for first, last in _windows(named):
         # Where there is no room for its neighbours, the sentence that names the subject goes alone.
         core = named.index(True, first)
-        while last > core and spans[last][1] - spans[first][0] > left:
+        while last > core and most_tokens(text[spans[first][0] : spans[last][1]]) > left:
             last -= 1
-        while first < core and spans[last][1] - spans[first][0] > left:
+        while first < core and most_tokens(text[spans[first][0] : spans[last][1]]) > left:
             first += 1
         passage = text[spans[first][0] : spans[last][1]]
-        if len(passage) > left:
+        if most_tokens(passage) > left:
             break
         found.append(passage)
-        left -= len(passage)
+        left -= most_tokens(passage)
     return found
 
 

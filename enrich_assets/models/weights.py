@@ -38,9 +38,8 @@ def weight_of(
 ) -> Weight:
     """The most tokens and USD that the request can take.
 
-    No tokenizer makes more tokens of a text than it has bytes in UTF-8, so that is what is counted; of the answer,
-    `max_output_tokens`. Raises FinalError (`prompt too long`) when the prompt is certainly longer than the model's
-    context window: see `least_tokens`.
+    `most_tokens` of what is sent, and `max_output_tokens` of the answer. Raises FinalError (`prompt too long`) when the
+    prompt is certainly longer than the model's context window: see `least_tokens`.
     """
     if endpoint.model == EXTRACTIVE:
         return Weight(0, 0.0)
@@ -48,13 +47,17 @@ def weight_of(
     if not endpoint.model.startswith("openai/"):
         tokens_in += _TOKENS_OF_A_TOOL
     for message in messages:
-        text = message["content"]
-        tokens_in += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        tokens_in += most_tokens(message["content"])
     window = endpoint.context_tokens or _listed_window(endpoint.model)
     if window is not None and tokens_in > window:
         _refuse_too_long(endpoint, messages, window, model)
     tokens_out = endpoint.max_output_tokens
     return Weight(tokens_in + tokens_out, most_cost(endpoint, tokens_in, tokens_out))
+
+
+def most_tokens(text: str) -> int:
+    """The most tokens that a text has for any model: no tokenizer makes more of it than it has bytes in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def least_tokens(name: str, texts: Sequence[str]) -> int:

@@ -1,138 +1,99 @@
-"""Search: the embedded index over stored pages, and the choice between it and the search services.
+"""Search as phases get it: the choice of the settings, and every service's answers through the ledger.
 
-All of them are `engine.clients.Search`. What is chosen from the hits and read is decided in `evidence`.
+The embedded index stands in `search_index`, the services that come along in `search_services`. What is chosen from the
+hits and read is decided in `evidence`.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol, cast
+from urllib.parse import urlsplit
 
+from enrich_assets.core.entry_points import load_registered
+from enrich_assets.core.errors import SettingsError
 from enrich_assets.engine.calls import Calls
-from enrich_assets.engine.clients import Hit, Search
+from enrich_assets.engine.clients import Hit, Search, Weight
+from enrich_assets.engine.requests import Reply, Request
 from enrich_assets.web.http import HttpClient
+from enrich_assets.web.search_index import EmbeddedSearch, IndexedPage
 from enrich_assets.web.search_services import SearXNG, Serper
-from enrich_assets.web.settings import SearchSettings
-
-SNIPPET_CHARACTERS = 240
-
-# Ideographs and kana stand for themselves, because no space says where a word ends.
-_TOKEN = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
-_QUOTED = re.compile(r"[\"“”„]([^\"“”„]+)[\"“”„]")
+from enrich_assets.web.settings import FREE_PROVIDERS, SEARCH_GROUP, SearchSettings
 
 
-@dataclass(frozen=True)
-class IndexedPage:
-    """A page as the embedded index takes it in."""
+class SearchService(Protocol):
+    """A search service, one's own too: registered in `enrich_assets.search` as a function that makes one.
 
-    url: str
-    title: str
-    text: str
-
-
-class EmbeddedIndex:
-    """Search without a service: BM25 (Robertson and Zaragoza, 2009) over title and text, in memory.
-
-    The idf is ln(1 + (N − n + 0.5) / (n + 0.5)), which is never negative. The whole query, and every phrase of it in
-    quotation marks, counts as one more term with its own frequency where its words stand in order. Two pages of one
-    URL count as one, the first. Asking it costs nothing.
+    `(http: HttpClient, settings: SearchSettings) -> SearchService`; it is called once a phase that searches.
     """
 
-    def __init__(
-        self,
-        documents: Iterable[IndexedPage],
-        *,
-        k1: float = 1.2,
-        b: float = 0.75,
-    ) -> None:
-        self._pages: list[IndexedPage] = []
-        self._words: list[list[str]] = []
-        self._postings: dict[str, dict[int, int]] = {}
-        self._k1, self._b = k1, b
-        seen: set[str] = set()
-        for page in documents:
-            if page.url in seen:
-                continue
-            seen.add(page.url)
-            self._add(page)
-        self._mean_length = sum(map(len, self._words)) / len(self._words) if self._words else 0.0
+    async def search(self, query: str, *, limit: int) -> Sequence[Hit]:
+        """Up to `limit` hits, best first. It neither caches nor retries.
 
-    def __len__(self) -> int:
-        return len(self._pages)
+        Raises TransientError for what another attempt may mend, with `retry_after` where the service says so,
+        EndpointError for what concerns every search (key, credit), FinalError for a query that it does not take.
+        """
+        ...
+
+
+class ServiceSearch:
+    """A search service as the search client of phases: asked once a query, kept in the ledger, priced."""
+
+    def __init__(self, service: SearchService, calls: Calls, settings: SearchSettings) -> None:
+        self._service, self._calls = service, calls
+        self._provider = settings.provider
+        self._price = 0.0 if settings.provider in FREE_PROVIDERS else settings.usd_per_search
+        self._max_age = timedelta(hours=settings.max_age_hours)
 
     async def find(self, query: str, *, limit: int = 5) -> list[Hit]:
-        """Up to `limit` hits: by score, then by URL."""
-        scores = self._scores(query)
-        best = sorted(scores, key=lambda i: (-scores[i], self._pages[i].url))[: max(0, limit)]
-        terms = tokens(query)
+        """Up to `limit` hits in the service's order, web pages only; raises CallError."""
+
+        async def send() -> Reply:
+            started = time.monotonic()
+            hits = await self._service.search(query, limit=limit)
+            kept = [
+                {"url": hit.url, "title": hit.title, "snippet": hit.snippet}
+                for hit in hits
+                if urlsplit(hit.url).scheme in ("http", "https")
+            ]
+            return Reply({"hits": kept[:limit]}, cost=self._price, seconds=time.monotonic() - started)
+
+        request = Request(
+            kind="search",
+            content={"provider": self._provider, "query": query, "limit": limit},
+            max_age=self._max_age,
+        )
+        reply = await self._calls.make(request, send, endpoint=self._provider, weigh=lambda: Weight(0, self._price))
         return [
-            Hit(self._pages[i].url, self._pages[i].title, snippet(self._pages[i].text, terms), round(scores[i], 6))
-            for i in best
+            Hit(hit["url"], hit["title"], hit["snippet"], 1 / rank) for rank, hit in enumerate(reply.content["hits"], 1)
         ]
-
-    def _add(self, page: IndexedPage) -> None:
-        number = len(self._pages)
-        words = tokens(f"{page.title}\n{page.text}")
-        self._pages.append(page)
-        self._words.append(words)
-        for word, count in Counter(words).items():
-            self._postings.setdefault(word, {})[number] = count
-
-    def _scores(self, query: str) -> dict[int, float]:
-        terms = list(dict.fromkeys(tokens(query)))
-        phrases = dict.fromkeys(tuple(tokens(phrase)) for phrase in (query, *_QUOTED.findall(query)))
-        counted = [self._postings.get(term, {}) for term in terms]
-        counted += [self._phrase_counts(phrase) for phrase in phrases if len(phrase) > 1]
-        scores: dict[int, float] = {}
-        for counts in counted:
-            idf = math.log(1 + (len(self._pages) - len(counts) + 0.5) / (len(counts) + 0.5))
-            for number, count in counts.items():
-                length = len(self._words[number]) / self._mean_length
-                weight = count * (self._k1 + 1) / (count + self._k1 * (1 - self._b + self._b * length))
-                scores[number] = scores.get(number, 0.0) + idf * weight
-        return scores
-
-    def _phrase_counts(self, phrase: Sequence[str]) -> dict[int, int]:
-        candidates = set.intersection(*(set(self._postings.get(word, {})) for word in phrase))
-        counts = {number: _occurrences(phrase, self._words[number]) for number in sorted(candidates)}
-        return {number: count for number, count in counts.items() if count}
 
 
 def open_search(
     settings: SearchSettings, *, http: HttpClient, calls: Calls, documents: Callable[[], Iterable[IndexedPage]]
 ) -> Search:
-    """The search client that the settings name. `documents` is read for the embedded index only.
+    """The search client that the settings name. `documents` is read for the embedded index only, when it is asked.
 
-    Raises SettingsError where a service lacks its key or address.
+    Raises SettingsError where a service lacks its key or address, or cannot be imported.
     """
+    if settings.provider == "embedded":
+        return EmbeddedSearch(documents)
+    return ServiceSearch(_service(settings, http), calls, settings)
+
+
+def _service(settings: SearchSettings, http: HttpClient) -> SearchService:
     if settings.provider == "serper":
-        return Serper(http, calls, settings)
+        return Serper(http, settings)
     if settings.provider == "searxng":
-        return SearXNG(http, calls, settings)
-    return EmbeddedIndex(documents())
-
-
-def tokens(text: str) -> list[str]:
-    """The words of a text for searching, folded in case, in order."""
-    return _TOKEN.findall(text.casefold())
-
-
-def snippet(text: str, terms: Iterable[str]) -> str:
-    """A part of the text of at most `SNIPPET_CHARACTERS` around the first of the terms, cut at words."""
-    folded = text.casefold()
-    places = [at for at in (folded.find(term) for term in terms) if at >= 0]
-    start = max(0, min(places, default=0) - SNIPPET_CHARACTERS // 4)
-    if start:
-        start = text.find(" ", start) + 1
-    part = text[start : start + SNIPPET_CHARACTERS]
-    if start + SNIPPET_CHARACTERS < len(text):
-        part = part.rsplit(None, 1)[0] if " " in part else part
-    return " ".join(part.split())
-
-
-def _occurrences(phrase: Sequence[str], words: Sequence[str]) -> int:
-    size, wanted = len(phrase), list(phrase)
-    return sum(1 for i in range(len(words) - size + 1) if words[i] == wanted[0] and words[i : i + size] == wanted)
+        return SearXNG(http, settings)
+    make = load_registered(settings.provider, SEARCH_GROUP, where="search.provider")
+    made = make(http, settings) if callable(make) else None
+    if not callable(getattr(made, "search", None)):
+        raise SettingsError(
+            f"what is registered as {settings.provider!r} makes no search service.",
+            where="search.provider",
+            fix="Register a function of (http, settings) that gives an object with `async def search`.",
+        )
+    return cast(SearchService, made)

@@ -14,7 +14,8 @@ import pytest
 from enrich_assets.core.errors import CallError, EndpointError, FinalError, TransientError
 from enrich_assets.engine.clients import Clients, Hit, Prompt
 from enrich_assets.engine.prompts import load_prompt
-from enrich_assets.evidence.background import Background, Subject, choose, find_background
+from enrich_assets.evidence.background import Background, Subject, find_background
+from enrich_assets.evidence.choosers import by_title
 from enrich_assets.evidence.settings import LookupSettings
 from enrich_assets.web.extract import extract
 from enrich_assets_tests.evidence_fakes import FakeLlm, FakePages, article_html, clients_over, page, refuses
@@ -259,7 +260,7 @@ def test_pages_are_chosen_by_title_then_one_a_site() -> None:
         Hit("http://b.example/1", "Corvane Systems", "", 7.0),
         Hit("http://a.example/3", "Corvane Systems in Ghent", "", 6.0),
     ]
-    assert choose(hits, "Corvane Systems", limit=3) == [
+    assert by_title(hits, "Corvane Systems", limit=3) == [
         "http://b.example/1",
         "http://a.example/3",
         "http://a.example/1",

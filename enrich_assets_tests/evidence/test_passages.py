@@ -10,7 +10,7 @@ NAMED = NAMED.replace("number 20 of", "20 on Corvane Systems of")
 
 
 def test_each_mention_comes_with_two_sentences_on_both_sides() -> None:
-    found = passages(NAMED, "Corvane Systems", characters=5000)
+    found = passages(NAMED, "Corvane Systems", tokens=5000)
     assert len(found) == 2
     assert found[0].startswith("This is sentence number 1 of") and found[0].endswith("number 5 of a long page.")
     assert found[1].startswith("This is sentence number 18 of") and found[1].endswith("number 22 of a long page.")
@@ -18,26 +18,26 @@ def test_each_mention_comes_with_two_sentences_on_both_sides() -> None:
 
 
 def test_the_room_is_kept_and_what_names_the_subject_goes_first() -> None:
-    found = passages(NAMED, "Corvane Systems", characters=200)
+    found = passages(NAMED, "Corvane Systems", tokens=200)
     assert sum(map(len, found)) <= 200
     assert "Corvane Systems" in found[0]
 
 
 def test_a_sentence_without_room_for_its_neighbours_goes_alone() -> None:
-    assert passages(NAMED, "Corvane Systems", characters=70) == [
+    assert passages(NAMED, "Corvane Systems", tokens=70) == [
         "This is sentence number 3 about Corvane Systems of a long page."
     ]
-    assert passages(NAMED, "Corvane Systems", characters=20) == []
+    assert passages(NAMED, "Corvane Systems", tokens=20) == []
 
 
 def test_a_text_without_the_name_gives_nothing() -> None:
-    assert passages(TEXT, "Corvane Systems", characters=5000) == []
-    assert passages("", "Corvane Systems", characters=5000) == []
+    assert passages(TEXT, "Corvane Systems", tokens=5000) == []
+    assert passages("", "Corvane Systems", tokens=5000) == []
 
 
 def test_neighbouring_mentions_share_a_passage() -> None:
     text = "Corvane Systems opened. It rained. Corvane Systems closed. The end came late. Nobody cared at all."
-    assert len(passages(text, "Corvane Systems", characters=5000)) == 1
+    assert len(passages(text, "Corvane Systems", tokens=5000)) == 1
 
 
 def test_shared_part_tells_a_copy_from_a_relative() -> None:

@@ -21,7 +21,8 @@ from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Hit, Search
 from enrich_assets.engine.requests import Stored
 from enrich_assets.web.http import HttpClient
-from enrich_assets.web.search import EmbeddedIndex, IndexedPage, open_search, snippet
+from enrich_assets.web.search import open_search
+from enrich_assets.web.search_index import EmbeddedIndex, EmbeddedSearch, IndexedPage, snippet
 from enrich_assets.web.search_services import SearXNG, Serper
 from enrich_assets.web.settings import HttpSettings, SearchSettings
 from enrich_assets_tests.engine_kit import MemoryAnswers, calls_over
@@ -242,7 +243,7 @@ def test_the_settings_choose_and_what_is_missing_is_said() -> None:
     def choose(settings: SearchSettings) -> Search:
         return open_search(settings, http=client, calls=calls, documents=list)
 
-    assert isinstance(choose(SearchSettings()), EmbeddedIndex)
+    assert isinstance(choose(SearchSettings()), EmbeddedSearch)
     with pytest.raises(SettingsError, match=r"search\.api_key"):
         choose(SearchSettings(provider="serper"))
     with pytest.raises(SettingsError, match="UNSET_KEY"):

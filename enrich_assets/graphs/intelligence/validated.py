@@ -17,7 +17,7 @@ from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, Selection, table
-from enrich_assets.evidence.background import Grade
+from enrich_assets.evidence.grade import Grade
 from enrich_assets.evidence.quote import locate, normalised, tells_about
 from enrich_assets.web.urls import canonicalize
 
