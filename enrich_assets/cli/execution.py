@@ -21,7 +21,8 @@ from enrich_assets.core.errors import UserError
 from enrich_assets.defs.budgets import check_budget
 from enrich_assets.defs.estimating import how_far_off
 from enrich_assets.defs.launch import Launched, close_dead_launches, execute
-from enrich_assets.defs.runs import check_models, registration_of
+from enrich_assets.defs.registered import registration_of
+from enrich_assets.defs.runs import check_models
 from enrich_assets.defs.standing import envelopes_of, where_it_stands
 from enrich_assets.defs.submitting import submit
 from enrich_assets.engine.graph import Graph

@@ -11,15 +11,16 @@ from typing import Any
 
 import dagster as dg
 
-from enrich_assets.core.errors import DeclarationError, EnrichError, Stopped, UserError
+from enrich_assets.core.errors import DeclarationError, EnrichError, RunIdError, Stopped, UserError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs.holding import held_until_published
+from enrich_assets.defs.launchpad import wanted_of
 from enrich_assets.defs.metadata import materialization_metadata
 from enrich_assets.defs.observing import Observer
 from enrich_assets.defs.processes import note_process
+from enrich_assets.defs.registered import registration_of
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB
-from enrich_assets.defs.runs import registration_of
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.job import Input, Job
 from enrich_assets.engine.leases import Lease
@@ -32,6 +33,10 @@ from enrich_assets.reports.published import reports_of
 from enrich_assets.store.artifacts import plain_document, volatile_keys
 from enrich_assets.store.content import data_sha256, document_sha256
 from enrich_assets.store.store import Store
+
+_HOW_TO_DELETE = (
+    "To be rid of this one: on the page of an asset, the arrow beside Materialize…, then Delete partitions."
+)
 
 
 def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loaded: Mapping[str, Input]) -> Any:
@@ -94,7 +99,8 @@ def _run(
 ) -> PhaseResult:
     inputs = {name: loaded.get(name) or _envelope_only(store, graph, run_id, name) for name in graph.inputs(phase)}
     if phase is graph.first:
-        registered = registration_of(graph, run_id, store, ledger, context.log.info)
+        wanted = wanted_of(context.op_execution_context.op_config)
+        registered = registration_of(graph, run_id, store, ledger, context.log.info, wanted=wanted)
     else:
         registered = dict(inputs[graph.first.name].document or {})
     resolved = registered["settings"]
@@ -156,7 +162,11 @@ def _one_run(keys: Sequence[str]) -> str:
             f"{len(keys)} runs were launched as one, {keys[0]} to {keys[-1]}.",
             fix="Launch each run by itself: in a backfill, one launch per partition.",
         )
-    return valid_run_id(keys[0])
+    try:
+        return valid_run_id(keys[0])
+    except RunIdError as error:
+        error.fix += f" {_HOW_TO_DELETE}"
+        raise
 
 
 def _envelope_only(store: Store, graph: Graph, run_id: str, phase: str) -> Input:

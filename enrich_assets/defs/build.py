@@ -15,12 +15,14 @@ import dagster as dg
 from enrich_assets.defs.automation import automation
 from enrich_assets.defs.body import run_asset
 from enrich_assets.defs.io_managers import DOCUMENTS, TABLES, io_managers
+from enrich_assets.defs.launchpad import first_phase_fields
 from enrich_assets.defs.metadata import column_schema
 from enrich_assets.defs.partitions import runs_of
 from enrich_assets.defs.resources import LEDGER, MODELS, STORE, WEB, resources
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.phase import Phase
 from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets.graphs.presets import preset_names
 
 OWNERS = ("team:enrich",)
 
@@ -107,6 +109,7 @@ def _asset(graph: Graph, phase: Phase, prefix: Sequence[str], fresh_hours: float
         freshness_policy=_freshness(fresh_hours) if phase is graph.last else None,
         io_manager_key=DOCUMENTS if phase.makes == "document" else TABLES,
         required_resource_keys={STORE, LEDGER, MODELS, WEB},
+        config_schema=_launchpad(graph, phase, key),
         metadata=_definition_metadata(graph, phase),
         check_specs=[
             dg.AssetCheckSpec(
@@ -123,6 +126,12 @@ def _asset(graph: Graph, phase: Phase, prefix: Sequence[str], fresh_hours: float
         return run_asset(context, graph, phase, inputs)
 
     return body
+
+
+def _launchpad(graph: Graph, phase: Phase, key: dg.AssetKey) -> Any:
+    """The launchpad's fields of a graph's first phase; the others have none: they read what it froze."""
+    presets = preset_names(graph.name)
+    return first_phase_fields(key.to_python_identifier(), presets) if phase is graph.first and presets else None
 
 
 def _freshness(hours: float) -> dg.FreshnessPolicy:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,6 +57,7 @@ def begin_run(
     where: str = "settings",
     preset: str = "",
     overrides: Sequence[str] = (),
+    overrides_from: str = "--set",
     title: str = "",
     like: str = "",
     origin: Origin | None = None,
@@ -64,8 +65,8 @@ def begin_run(
     """Claims a run of a graph and gives its ID.
 
     Its settings are those of the preset, of `values` (a settings file, read already), or of the run `like`, each with
-    the overrides. A run that `origin` began before is given again, unchanged. Raises SettingsError, UnknownRun,
-    StorageError before anything is written or paid.
+    the overrides, which errors call `overrides_from`. A run that `origin` began before is given again, unchanged.
+    Raises SettingsError, UnknownRun, StorageError before anything is written or paid.
     """
     from enrich_assets.defs.partitions import add_run
 
@@ -83,6 +84,7 @@ def begin_run(
         where=where,
         preset=preset,
         overrides=overrides,
+        overrides_from=overrides_from,
         title=title,
         like=like,
     )
@@ -105,6 +107,7 @@ def new_registration(
     where: str = "settings",
     preset: str = "",
     overrides: Sequence[str] = (),
+    overrides_from: str = "--set",
     title: str = "",
     like: str = "",
 ) -> dict[str, Any]:
@@ -124,7 +127,7 @@ def new_registration(
         given, where = load_preset(graph.name, preset), f"preset {preset}"
     registered = registration(
         graph,
-        _overridden(graph, given, overrides, where),
+        _overridden(graph, given, overrides, where, overrides_from),
         where=where,
         now=utc_now(),
         preset=preset,
@@ -139,42 +142,8 @@ def new_registration(
     if lacking:
         key = lacking.partition(":")[0]
         is_overridden = any(item.partition("=")[0].strip() == key for item in overrides)
-        where = "--set" if is_overridden else where
+        where = overrides_from if is_overridden else where
         raise SettingsError(f"{lacking}.", where=where, fix="docs/settings.md lists every setting.")
-    return registered
-
-
-def registration_of(
-    graph: Graph, run_id: str, store: Store, ledger: Ledger, say: Callable[[str], Any]
-) -> dict[str, Any]:
-    """What was registered for a run: by the ledger, by its own snapshot, or, for a key typed by hand, the default.
-
-    The default preset is registered then, and `say` is told.
-    """
-    registered = ledger.registration(run_id)
-    if registered is not None:
-        return registered
-    try:
-        snapshot = store.load(graph.name, run_id, graph.first.name).document
-    except ArtifactError:
-        snapshot = None
-    if snapshot is not None:
-        say(f"The ledger does not know {run_id}; its settings come from its own snapshot.")
-        return {name: value for name, value in snapshot.items() if name != "rows"}
-    note = f"Nobody registered settings for {run_id}, so it takes the preset {DEFAULT_PRESET}."
-    say(note)
-    registered = registration(
-        graph,
-        load_preset(graph.name, DEFAULT_PRESET),
-        where=f"preset {DEFAULT_PRESET}",
-        now=utc_now(),
-        preset=DEFAULT_PRESET,
-        notes=[note],
-    )
-    registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
-    check_models(graph, registered["settings"])
-    check_budget(graph, run_id, registered["settings"], ledger)
-    ledger.claim_run(graph.name, registered, run_id=run_id)
     return registered
 
 
@@ -240,12 +209,14 @@ def _claimed(graph: Graph, registered: dict[str, Any], origin: Origin, ledger: L
             return ledger.claim_run(graph.name, registered, run_id=run_id)
 
 
-def _overridden(graph: Graph, given: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
+def _overridden(
+    graph: Graph, given: Mapping[str, Any], overrides: Sequence[str], where: str, overrides_from: str
+) -> dict[str, Any]:
     """The settings with the overrides; raises SettingsError that blames the overrides only for what they broke."""
-    values = with_overrides(given, overrides)
+    values = with_overrides(given, overrides, named=overrides_from)
     if overrides:
         try:
-            graph.resolve(values, where="--set")
+            graph.resolve(values, where=overrides_from)
         except SettingsError:
             graph.resolve(given, where=where)
             raise

@@ -64,24 +64,28 @@ def load_settings_file(path: Path) -> dict[str, Any]:
     return _mapping(text, str(path))
 
 
-def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`values` with each `path.to.key=value` set; the value is read as YAML. A number picks an item of a list."""
+def with_overrides(values: Mapping[str, Any], overrides: Sequence[str], *, named: str = "--set") -> dict[str, Any]:
+    """`values` with each `path.to.key=value` set; the value is read as YAML. A number picks an item of a list.
+
+    `named` is what the person who wrote them calls them. Raises SettingsError.
+    """
     result: dict[str, Any] = _copied(values)
     for override in overrides:
+        said = f"{named} {override!r:.120}"
         path, equals, text = override.partition("=")
         keys = path.strip().split(".")
         if not equals or not all(keys) or len(keys) > DEEPEST:
-            raise SettingsError(f"--set {override!r:.120} is not key=value.", fix="Write --set tier3.threshold=6.5")
+            raise SettingsError(f"{said} is not key=value.", fix=f"Write {named} tier3.threshold=6.5")
         try:
             value = read_yaml(text)
         except YamlRefused as error:
             raise SettingsError(
-                f"--set {override!r:.120}: {error.problem}.",
+                f"{said}: {error.problem}.",
                 fix="Correct the value; large settings belong into a file.",
             ) from None
         except yaml.YAMLError:
             value = text
-        _set(result, keys, value, override)
+        _set(result, keys, value, said)
     return result
 
 
@@ -104,26 +108,26 @@ def _regular_file(path: Path) -> bytes:
     return content
 
 
-def _set(target: Any, keys: list[str], value: Any, override: str) -> None:
+def _set(target: Any, keys: list[str], value: Any, said: str) -> None:
     for key in keys[:-1]:
         if isinstance(target, list):
-            target = target[_index(target, key, override)]
+            target = target[_index(target, key, said)]
         else:
             if target.get(key) is None:
                 target[key] = {}
             target = target[key]
         if not isinstance(target, (dict, list)):
-            raise SettingsError(f"--set {override!r:.120}: {key!r} has nothing below it.")
+            raise SettingsError(f"{said}: {key!r} has nothing below it.")
     if isinstance(target, list):
-        target[_index(target, keys[-1], override)] = value
+        target[_index(target, keys[-1], said)] = value
     else:
         target[keys[-1]] = value
 
 
-def _index(items: list[Any], key: str, override: str) -> int:
+def _index(items: list[Any], key: str, said: str) -> int:
     if key.isdigit() and int(key) < len(items):
         return int(key)
-    raise SettingsError(f"--set {override!r:.120}: the list has the items 0 to {len(items) - 1}, not {key!r}.")
+    raise SettingsError(f"{said}: the list has the items 0 to {len(items) - 1}, not {key!r}.")
 
 
 def _mapping(text: str, where: str) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def test_a_bad_key_fails_with_one_sentence_and_writes_nothing(room: Room, tmp_pa
     new = {name for name in everything(tmp_path) - before if not name.startswith("home/") or "/data" in name}
 
     assert "is not a run ID. A run ID has 1 to 100 letters, digits, '_' or '-'" in told
-    assert len(told) < 200 and "\n" not in told
+    assert "the arrow beside Materialize…, then Delete partitions" in told
+    assert len(told) < 300 and "\n" not in told
     assert new == set()
 
 

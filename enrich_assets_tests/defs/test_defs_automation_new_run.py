@@ -12,7 +12,8 @@ import pytest
 from enrich_assets.core.errors import SettingsError
 from enrich_assets.defs.build import build_definitions
 from enrich_assets.defs.inbox import INBOX
-from enrich_assets.defs.new_run import RUN_TAG, changed_settings
+from enrich_assets.defs.launchpad import changed_settings
+from enrich_assets.defs.new_run import RUN_TAG
 from enrich_assets.defs.partitions import partitions_name
 from enrich_assets.defs.schedules import DAILY_SETTINGS
 from enrich_assets.defs.watching import OVERDUE_HOURS
@@ -95,7 +96,7 @@ def test_its_sensor_launches_the_graph_for_the_run_and_once_only(defs: dg.Defini
         ({"overrides": {"tier3": {"threshold": "high"}}}, "tier3.threshold: Input should be a valid number"),
         ({"overrides": ["tier3.threshold"]}, "'tier3.threshold' is not KEY=VALUE"),
         ({"overrides": 7}, "it is 7, not settings with their values"),
-        ({"sample": 0}, "sample: Input should be greater than or equal to 1"),
+        ({"sample": 0}, "sample: it is 0, and no number of rows"),
         ({"title": "latest"}, "latest stands for another run"),
         ({"overrides": {"model": "gpt-nowhere"}}, "gpt-nowhere"),
         ({"overrides": {"models": {"own": {"model": "openai/x", "api_key": "sk-0123456789abcdefghij"}}}}, "secret"),
