@@ -128,6 +128,10 @@ class MemoryAnswers:
     def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None:
         return self.kept.get(request_hash)
 
+    def newest_answer(self, request_hash: str) -> Stored | None:
+        found = self.kept.get(request_hash)
+        return None if found is None or found.final is not None else found
+
     async def keep_answer(self, request: Request, stored: Stored, *, row_id: str, **_: Any) -> None:
         await asyncio.sleep(0)
         self.kept[request.hash] = stored

@@ -43,11 +43,12 @@ def local_path(path: UPath) -> Path:
     return Path(path.path)
 
 
-def write_atomic(path: UPath, data: bytes) -> None:
+def write_atomic(path: UPath, data: bytes, *, survives_power_cut: bool = True) -> None:
     """Writes `data` so that `path` is afterwards either as before or whole, whatever happens in between.
 
     On a disk: a temporary file in the same folder, fsync, rename, fsync of the folder. On an object store: one PUT.
-    Missing folders are made. Raises StorageError that names the path and what to do.
+    Missing folders are made. `survives_power_cut`: False spares the fsyncs, for what can be had from elsewhere. Raises
+    StorageError that names the path and what to do.
     """
     if not is_local(path):
         try:
@@ -63,12 +64,14 @@ def write_atomic(path: UPath, data: bytes) -> None:
             with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if survives_power_cut:
+                    os.fsync(file.fileno())
             temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        if survives_power_cut:
+            _sync_folder(target.parent)
     except OSError as error:
         raise storage_error("cannot be written", path, error) from error
 

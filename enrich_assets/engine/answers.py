@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,19 +23,19 @@ from enrich_assets.engine.texts import storable, utc_text
 _table = tables.answers
 _NOTHING_LAST = sa.case((_table.c.final_kind.like(f"{NOTHING_ANSWERED}%"), 1), else_=0)
 _SUPERSEDED_LAST = sa.func.coalesce(_table.c.superseded, 0)
+_stored = sa.select(
+    _table.c.content,
+    _table.c.made_at,
+    _table.c.final,
+    _table.c.final_kind,
+    _table.c.tokens_in,
+    _table.c.tokens_out,
+    _table.c.cost,
+    _table.c.seconds,
+    _table.c.run_id,
+)
 _find = (
-    sa.select(
-        _table.c.content,
-        _table.c.made_at,
-        _table.c.final,
-        _table.c.final_kind,
-        _table.c.tokens_in,
-        _table.c.tokens_out,
-        _table.c.cost,
-        _table.c.seconds,
-        _table.c.run_id,
-    )
-    .where(
+    _stored.where(
         _table.c.request_hash == sa.bindparam("request_hash"),
         _table.c.made_at >= sa.bindparam("not_before"),
     )
@@ -44,6 +45,12 @@ _find = (
 FIND_ANSWER = Statement(_find)
 """The earliest answer at or after a moment; one that was asked for anew counts only where the new one does not, and
 that nothing answered only where nothing did."""
+NEWEST_ANSWER = Statement(
+    _stored.where(_table.c.request_hash == sa.bindparam("request_hash"), _table.c.final.is_(None))
+    .order_by(_table.c.made_at.desc(), _table.c.id.desc())
+    .limit(1)
+)
+"""The answer that came last, however old it is; errors in place of one do not count."""
 
 
 INSERT_ANSWER = Statement(
@@ -52,10 +59,10 @@ INSERT_ANSWER = Statement(
 
 
 def stored_answer(row: Any, *, request_hash: str, where: str) -> Stored:
-    """The answer in a row of FIND_ANSWER; raises StorageError when it cannot be read back."""
+    """The answer in a row of FIND_ANSWER or NEWEST_ANSWER; raises StorageError when it cannot be read back."""
     content, made_at, final, final_kind, tokens_in, tokens_out, cost, seconds, run_id = row
     try:
-        found = json.loads(content if content[:1] == b"{" else zlib.decompress(content))
+        found = unpacked(content)
     except (zlib.error, ValueError) as error:
         raise StorageError(
             f"the stored answer to request {request_hash[:12]} is damaged.",
@@ -83,7 +90,7 @@ def answer_row(
         "request_hash": request.hash,
         "made_at": utc_text(reply.made_at or now),
         "kind": request.kind,
-        "content": _compressed(canonical_json(reply.content)),
+        "content": packed(reply.content),
         "final": None if stored.final is None else storable(stored.final),
         "final_kind": storable(stored.final_kind)[:60] or None,
         "tokens_in": reply.tokens_in,
@@ -100,7 +107,14 @@ def answer_row(
 _WORTH_COMPRESSING = 512
 
 
-def _compressed(data: bytes) -> bytes:
+def unpacked(content: bytes) -> Any:
+    """What `packed` packed; raises zlib.error or ValueError."""
+    return json.loads(content if content[:1] == b"{" else zlib.decompress(content))
+
+
+def packed(content: Mapping[str, Any]) -> bytes:
+    """The content of an answer as the ledger keeps it: canonical JSON, compressed where that is worth it."""
+    data = canonical_json(content)
     if len(data) < _WORTH_COMPRESSING:
         return data  # an object begins with a brace, which nothing that zlib makes does
     # A small window: zlib.compress sets up 256 KB for every call, which takes ten times as long as a short answer.

@@ -110,6 +110,10 @@ class Calls:
             return None
         return stored
 
+    def newest(self, request: Request) -> Stored | None:
+        """The answer to the request that came last, in whatever run; None where only errors came."""
+        return self._answers.newest_answer(request.hash)
+
     async def make(
         self,
         request: Request,

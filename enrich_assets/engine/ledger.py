@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
-from enrich_assets.engine.answers import FIND_ANSWER, answer_row, stored_answer
+from enrich_assets.engine.answers import FIND_ANSWER, NEWEST_ANSWER, answer_row, stored_answer
 from enrich_assets.engine.clients import EndpointLimits
 from enrich_assets.engine.connection import utc_now as utc_now
 from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire, refuse_if_taken
@@ -26,6 +26,7 @@ from enrich_assets.engine.requests import Request, Stored
 from enrich_assets.engine.run_records import RunRecords
 from enrich_assets.engine.spending import Reservation, Settlement
 from enrich_assets.engine.spending_records import SpendingRecords
+from enrich_assets.engine.stored_answers import StoredAnswers
 from enrich_assets.engine.texts import utc_text
 from enrich_assets.engine.writer import Entry, not_committed
 
@@ -54,7 +55,7 @@ class Renewal:
     retry_from: datetime | None = None
 
 
-class Ledger(RunRecords, PhaseRecords, SpendingRecords):
+class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers):
     """One ledger. Reads happen where they are asked for; one writer thread commits answers and spending in groups.
 
     It may be used from several threads. Every method raises StorageError when the database fails, or is closed.
@@ -80,6 +81,12 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords):
         """
         values = {"request_hash": request_hash, "not_before": "" if not_before is None else utc_text(not_before)}
         found = self._read_by(lambda connection: FIND_ANSWER.rows(connection, values))
+        return stored_answer(found[0], request_hash=request_hash, where=self._where) if found else None
+
+    def newest_answer(self, request_hash: str) -> Stored | None:
+        """The answer that came last, however old it is; errors in place of one do not count."""
+        values = {"request_hash": request_hash}
+        found = self._read_by(lambda connection: NEWEST_ANSWER.rows(connection, values))
         return stored_answer(found[0], request_hash=request_hash, where=self._where) if found else None
 
     async def keep_answer(
@@ -139,17 +146,20 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords):
 
     def lease_phase(self, run_id: str, phase: str, *, seconds: float = LEASE_SECONDS) -> Lease:
         """The lease of a phase of a run, under which the writer commits from now on; raises LeaseTaken."""
+        self._writer.lease = self.lease(f"{run_id}/{phase}", seconds=seconds)
+        return self._writer.lease
+
+    def lease(self, name: str, *, seconds: float = LEASE_SECONDS) -> Lease:
+        """The lease of that name, under which nothing is committed by itself; raises LeaseTaken."""
         try:
-            lease = acquire(self._engine, f"{run_id}/{phase}", seconds=seconds)
+            return acquire(self._engine, name, seconds=seconds)
         except sa.exc.SQLAlchemyError as error:
             raise not_committed(error, self._where) from error
-        self._writer.lease = lease
-        return lease
 
-    def refuse_if_worked_on(self, run_id: str) -> None:
-        """Raises LeaseTaken when another process works on a phase of the run."""
+    def refuse_if_worked_on(self, run_id: str = "") -> None:
+        """Raises LeaseTaken when another process works on a phase of the run, or, without one, on anything."""
         try:
-            refuse_if_taken(self._engine, f"{run_id}/")
+            refuse_if_taken(self._engine, f"{run_id}/" if run_id else "")
         except sa.exc.SQLAlchemyError as error:
             raise not_committed(error, self._where) from error
 

@@ -66,6 +66,8 @@ class AnswerStore(Protocol):
 
     def find_answer(self, request_hash: str, *, not_before: datetime | None) -> Stored | None: ...
 
+    def newest_answer(self, request_hash: str) -> Stored | None: ...
+
     async def keep_answer(
         self,
         request: Request,

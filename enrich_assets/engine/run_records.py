@@ -53,6 +53,14 @@ class RunRecords(Connected):
         found = self._read(query)
         return dict(json.loads(zlib.decompress(found[0][0]))) if found else None
 
+    def replace_registration(self, run_id: str, registration: Mapping[str, Any]) -> None:
+        """Puts another registration in place of a run's: for what has to be taken out of it, and nothing else."""
+        table = tables.runs
+        replaced = zlib.compress(canonical_json(registration), 6)
+        with self._writing() as connection:
+            tables.forget_what_is_replaced(connection)
+            connection.execute(sa.update(table).where(table.c.run_id == run_id).values(registration=replaced))
+
     def runs(self, graph: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
         """The runs, newest first: run_id, graph, title, preset, created_at."""
         return self._runs_where(graph, limit=limit)

@@ -189,6 +189,15 @@ def clock(connection: sa.Connection) -> sa.ColumnElement[float]:
     return (sa.func.julianday("now") - 2440587.5) * 86400.0
 
 
+def forget_what_is_replaced(connection: sa.Connection) -> None:
+    """Lets SQLite overwrite with zeros what this connection deletes or replaces; Postgres does so when it vacuums.
+
+    https://www.sqlite.org/pragma.html#pragma_secure_delete
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+
+
 def first_line(error: BaseException) -> str:
     """What the database itself said, without the statement."""
     return (str(getattr(error, "orig", error)).splitlines() or [type(error).__name__])[0].strip().rstrip(".")

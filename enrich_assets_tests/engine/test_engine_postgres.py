@@ -68,7 +68,20 @@ def test_answers_are_durable_and_the_earliest_that_is_fresh_enough_is_found(url:
         assert known is not None and known.reply.content == {"n": 7} and known.reply.cost == 0.5
         fresh = again.find_answer(request.hash, not_before=MOMENT + timedelta(minutes=5))
         assert fresh is not None and fresh.reply.content["minutes"] == 10
+        newest = again.newest_answer(request.hash)
+        assert newest is not None and newest.reply.content["minutes"] == 20
         assert again.problems() == []
+
+
+def test_answers_are_walked_through_replaced_and_removed(url: str) -> None:
+    with Ledger(url) as ledger:
+        keep(ledger, *range(600))
+        found = list(ledger.answers("model"))
+        assert sorted(answer.content["n"] for answer in found) == list(range(600))
+        ledger.replace_answer(found[0].id, {"n": "other"})
+        ledger.remove_answers([answer.id for answer in found[1:]])
+        ledger.truncate_log()
+        assert [answer.content for answer in ledger.answers("model")] == [{"n": "other"}]
 
 
 def test_many_who_claim_a_run_at_once_get_one_each(url: str) -> None:
