@@ -28,7 +28,7 @@ def definition_sentence(name: str, text: str) -> str | None:
     """
     all_sentences = [s for s in sentences(text) if len(s) <= 600 and re.search(r"[.!?][\"'”’)]*$", s)]
     exact = r"(?<![\w-])(?P<name>" + r"\s+".join(map(re.escape, name.split())) + r")(?![\w-])"
-    aside = r"(?: \([^)]{1,60}\)|, (?:or|also known as|short for) [^,]{1,60},)?"
+    aside = r"(?: \([^)]{1,200}\)|, (?:or|also known as|short for) [^,]{1,60},)?"
     noun = r"(?:[\w'’-]+,? ){0,6}?[\w-]{3,}"
     patterns = (
         (rf"^[\"“]?(?:The )?{exact}{aside}(?:, [^,]{{1,80}},)? (?:is|was|are|were) {_ARTICLE} {noun}", 1.0),
