@@ -64,7 +64,7 @@ def settings_for(
             for name, words in _CATEGORIES.items()
         ],
         "sources": site.sources,
-        "http": {"allow_hosts": site.allow_hosts},
+        "http": {"allow_hosts": site.allow_hosts, "seconds_between_requests": 0},
         "tier1": {"oldest_days": 6000},
         **model,
         **further,

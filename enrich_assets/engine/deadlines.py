@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from enrich_assets.core.errors import TransientError
@@ -24,6 +25,27 @@ class RowTime:
 
     def __init__(self, seconds: float) -> None:
         self.due = asyncio.get_running_loop().time() + seconds
+        self._waiting = 0
+        self._since = 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Whether the row's time has run out at a moment of the loop's clock; it stands still while a turn is waited
+        for."""
+        return not self._waiting and self.due < now
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Counts nothing until the block ends; of blocks that overlap, what they take together."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            self._since = loop.time()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self.due += loop.time() - self._since
 
 
 row_time: contextvars.ContextVar[RowTime | None] = contextvars.ContextVar("row_time", default=None)
@@ -34,7 +56,7 @@ class Deadlines:
     """Keeps the deadlines of tasks in one event loop."""
 
     def __init__(self) -> None:
-        self._due: dict[asyncio.Task[Any], float] = {}
+        self._due: dict[asyncio.Task[Any], RowTime] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -46,7 +68,7 @@ class Deadlines:
         time = row_time.get()
         if time is None:
             return await send()
-        self._due[task] = time.due
+        self._due[task] = time
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_LOOKS_EVERY, self._look)
         try:
@@ -71,8 +93,8 @@ class Deadlines:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for task, due in list(self._due.items()):
-            if due < now:
+        for task, time in list(self._due.items()):
+            if time.is_over(now):
                 del self._due[task]
                 self._late.add(task)
                 task.cancel()
@@ -89,6 +111,12 @@ def ends_before(seconds: float) -> bool:
     """Whether the present row's time runs out within so many seconds."""
     time = row_time.get()
     return time is not None and asyncio.get_running_loop().time() + seconds > time.due
+
+
+def waiting_for_a_turn() -> AbstractContextManager[None]:
+    """A block in which the present row's time stands still, also for a request that counts as sent."""
+    time = row_time.get()
+    return nullcontext() if time is None else time.standing_still()
 
 
 def do_not_count_since(moment: float) -> None:

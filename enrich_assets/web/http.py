@@ -1,17 +1,18 @@
 """The one http client: a GET through the address guard, with a deadline, a cap and redirects by hand.
 
 Belongs here: everything between a URL and its decompressed body. Caching belongs to `web.pages`, retries to
-`engine.calls`.
+`engine.calls`, whose turn it is to `web.politeness`, what a site allows to `web.robots`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import http.cookiejar
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from asyncio import timeout
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -22,17 +23,28 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
+from enrich_assets.engine.deadlines import waiting_for_a_turn
+from enrich_assets.web.decompress import decompressed
 from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, refused
+from enrich_assets.web.politeness import Turns
 from enrich_assets.web.retry import retry_after
+from enrich_assets.web.robots import MOST_BYTES, MOST_REDIRECTS, Answer, RobotsFiles, forbidden
 from enrich_assets.web.settings import HttpSettings
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
 _REDIRECTS = {301, 302, 303, 307, 308}
 _WORTH_ANOTHER_TRY = {408, 425, 429}
+_ASKS_FOR_REST = {429, 503}
 _VALIDATORS = {"if-none-match", "if-modified-since"}
 _FOR_ANY_HOST = {"accept"}
 """What is sent to another scheme, host or port than the one that was asked for."""
 _NOT_KEPT = {"set-cookie", "set-cookie2", "authorization", "proxy-authorization", "www-authenticate"}
+_NO_TEXT = ("audio/", "video/", "image/", "font/", "model/", "application/zip", "application/x-zip", "application/x-7z",
+            "application/x-rar", "application/vnd.rar", "application/x-tar", "application/x-bzip", "application/x-xz",
+            "application/x-iso9660", "application/x-msdownload", "application/x-msdos-program",
+            "application/x-shockwave-flash", "application/vnd.android.package-archive", "application/java-archive",
+            "application/wasm")  # fmt: skip
+"""Beginnings of content types that are not worth their bytes; gzip is not among them, for sitemaps come so."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,40 @@ class Fetched:
     headers: Mapping[str, str]
     body: bytes
     seconds: float
+    """How long the requests took, without what was waited for their turns."""
     redirects: tuple[str, ...] = ()
     """The URLs that were asked on the way, `final_url` excluded."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How one request is made and its answer read."""
+
+    sent: Mapping[str, str]
+    limit: int
+    is_crawling: bool = False
+    """Whether robots.txt decides, and only text is worth reading."""
+    spares_host: bool = False
+    """Whether the host's turns and its wish for rest count."""
+    spacing: float = 0.0
+    is_cut: bool = False
+    """Whether a body beyond the limit is cut off instead of refused."""
+    whatever_status: bool = False
+    posts: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Hop:
+    """One answer. `location` is where it redirects to; the body is empty unless it was worth reading."""
+
+    response: httpx.Response
+    location: str
+    body: bytes
+    seconds: float
+
+    def fetched(self, url: str, final_url: httpx.URL, seconds: float, passed: tuple[str, ...] = ()) -> Fetched:
+        kept = {k.lower(): v for k, v in self.response.headers.items() if k.lower() not in _NOT_KEPT}
+        return Fetched(url, str(final_url), self.response.status_code, kept, self.body, seconds, passed)
 
 
 class HttpClient:
@@ -66,12 +110,13 @@ class HttpClient:
         self.clock = clock
         self.guard = AddressGuard(settings.allow_hosts, routes)
         self._client: httpx.AsyncClient | None = None
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._turns = Turns(settings.concurrency, settings.concurrency_per_host)
+        self._robots = RobotsFiles(self._robots_file, clock, settings.user_agent)
 
     async def __aenter__(self) -> HttpClient:
         tls = httpx.create_ssl_context()
         session = aiohttp.ClientSession(
-            # The semaphore counts requests; a second limit in the pool would only hide who waits.
+            # Turns count requests; a second limit in the pool would only hide who waits.
             connector=aiohttp.TCPConnector(resolver=GuardedResolver(self.guard), ssl=tls, limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -79,9 +124,9 @@ class HttpClient:
         no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(client=session, verify=tls),
-            headers={"user-agent": self.settings.user_agent, "accept-encoding": "gzip, deflate"},
+            headers={"user-agent": self.settings.identity, "accept-encoding": "gzip, deflate"},
             cookies=no_cookies,
-            timeout=None,  # one deadline over everything, set in get
+            timeout=None,  # one deadline over everything, kept here
             trust_env=False,
         )
         return self
@@ -89,100 +134,144 @@ class HttpClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._robots.close()
+        self._turns.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
-    async def get(self, url: str, *, accept: str = ACCEPT, validators: Mapping[str, str] | None = None) -> Fetched:
+    async def get(
+        self,
+        url: str,
+        *,
+        accept: str = ACCEPT,
+        validators: Mapping[str, str] | None = None,
+        robots: bool = True,
+    ) -> Fetched:
         """The document at `url`, redirects followed.
 
         `validators` (If-None-Match, If-Modified-Since) ask for it only where it changed: an unchanged one comes with
-        the status 304 and no body. They go along with redirects that keep scheme, host and port.
+        the status 304 and no body. They go along with redirects that keep scheme, host and port. `robots=False` is for
+        a service that is there to be called: it has neither a robots.txt nor spacing.
 
-        Raises TransientError (kinds http_429, http_5xx, timeout, dns, connection), FinalError (http_4xx, too_large,
-        too_many_redirects, bad_url, bad_encoding, certificate, dns: there is no such name) and AddressRefused, each
-        naming the URL.
+        Raises TransientError (kinds http_429, http_5xx, timeout, dns, connection, resting; robots: the site's
+        robots.txt cannot be had), FinalError (http_4xx, too_large, too_many_redirects, bad_url, bad_encoding,
+        certificate, content_type, robots; dns: there is no such name) and AddressRefused, each naming the URL. What is
+        waited for a turn counts neither against the deadline nor against the row's time.
         """
-        return await self._bounded(
-            url, lambda started: self._follow(url, {"accept": accept, **(validators or {})}, started)
-        )
+        with _named(url):
+            sent = {"accept": accept, **(validators or {})}
+            reading = _Reading(sent, self.settings.max_bytes, is_crawling=robots, spares_host=robots)
+            return await self._follow(url, reading, self.settings.max_redirects)
 
     async def post_json(self, url: str, content: Mapping[str, Any], *, headers: Mapping[str, str]) -> Fetched:
         """The answer to JSON sent to `url`, whatever its status; raises like `get` for everything else.
 
-        No redirect is followed: `headers` may carry a key that is meant for this address alone.
+        No redirect is followed: `headers` may carry a key that is meant for this address alone. A service is called,
+        not crawled: robots.txt and spacing are not for it.
         """
-        return await self._bounded(url, lambda started: self._post(url, content, headers, started))
+        sent = {"accept": "application/json", **headers}
+        with _named(url):
+            target = self.guard.checked(url)
+            reading = _Reading(sent, self.settings.max_bytes, whatever_status=True, posts=content)
+            hop = await self._hop(url, target, reading, self.settings.deadline_seconds)
+            return hop.fetched(url, target, hop.seconds)
 
-    async def _bounded(self, url: str, work: Callable[[float], Awaitable[Fetched]]) -> Fetched:
-        async with self._slots:
-            started = time.monotonic()
-            try:
-                async with asyncio.timeout(self.settings.deadline_seconds):
-                    return await work(started)
-            except TimeoutError:
-                raise _transient(
-                    "timeout", url, f"no complete document within {self.settings.deadline_seconds:g} s."
-                ) from None
-            except AddressRefused as error:
-                if error.where.startswith(("http://", "https://")):
-                    raise
-                # Raised by the resolver, which knows only the host; several requests may share that error.
-                raise refused(url, error.what.partition(": ")[2].rstrip("."), fix=error.fix) from None
-            except (TransientError, FinalError) as error:
-                if error.kind != "dns":
-                    raise
-                make = _transient if isinstance(error, TransientError) else _final
-                raise make("dns", url, error.what, fix=error.fix) from None
-            except aiohttp.ClientConnectorCertificateError as error:
-                raise _final("certificate", url, f"the server's certificate is not valid ({error}).") from None
-            except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
-                if isinstance(error.__cause__, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
-                    raise _final("certificate", url, f"no trusted TLS connection ({error}).") from None
-                what = f"the connection failed ({str(error) or type(error).__name__})."
-                raise _transient("connection", url, what) from None
-
-    async def _follow(self, url: str, sent: Mapping[str, str], started: float) -> Fetched:
-        if self._client is None:
-            raise RuntimeError("HttpClient is used outside its context")
+    async def _follow(self, url: str, reading: _Reading, max_redirects: int) -> Fetched:
         current = self.guard.checked(url)
         passed: list[str] = []
+        allowed = left = self.settings.deadline_seconds
         while True:
-            async with self._client.stream("GET", current, headers=dict(sent)) as response:
-                location = response.headers.get("location")
-                if response.status_code not in _REDIRECTS or not location:
-                    is_unchanged = response.status_code == 304 and any(name.lower() in _VALIDATORS for name in sent)
-                    if not is_unchanged:
-                        self._raise_for_status(response, url)
-                    body = b"" if is_unchanged else await self._body(response, url)
-                    headers = {k.lower(): v for k, v in response.headers.items() if k.lower() not in _NOT_KEPT}
-                    seconds = time.monotonic() - started
-                    return Fetched(url, str(current), response.status_code, headers, body, seconds, tuple(passed))
+            if reading.is_crawling:
+                crawl_delay, waited = await self._permission(current)
+                left -= waited
+                reading = replace(reading, spacing=max(self.settings.seconds_between_requests, crawl_delay))
+            hop = await self._hop(url, current, reading, left)
+            left -= hop.seconds
+            if not hop.location:
+                return hop.fetched(url, current, allowed - left, tuple(passed))
             passed.append(str(current))
-            if len(passed) > self.settings.max_redirects:
+            if len(passed) > max_redirects:
                 raise _final(
                     "too_many_redirects",
                     url,
-                    f"more than {self.settings.max_redirects} redirects.",
+                    f"more than {max_redirects} redirects.",
                     fix="Use the final URL, or raise http.max_redirects.",
                 )
             try:
-                target = urljoin(str(current), location)
+                target = urljoin(str(current), hop.location)
             except ValueError:
-                raise _final("bad_url", url, f"it redirects to no usable URL ({location[:200]!r}).") from None
+                raise _final("bad_url", url, f"it redirects to no usable URL ({hop.location[:200]!r}).") from None
             previous, current = current, self.guard.checked(target)
             if _origin(current) != _origin(previous):
-                sent = {name: value for name, value in sent.items() if name.lower() in _FOR_ANY_HOST}
+                sent = {name: value for name, value in reading.sent.items() if name.lower() in _FOR_ANY_HOST}
+                reading = replace(reading, sent=sent)
 
-    async def _post(self, url: str, content: Mapping[str, Any], headers: Mapping[str, str], started: float) -> Fetched:
+    async def _permission(self, url: httpx.URL) -> tuple[float, float]:
+        """The Crawl-delay to keep, and the seconds that fetching robots.txt took; raises where it forbids the URL."""
+        if not self.settings.robots:
+            return 0.0, 0.0
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        try:
+            with waiting_for_a_turn():
+                rules, waited = await self._robots.rules(origin)
+        except TransientError as error:
+            raise _transient(error.kind, str(url), error.what, fix=error.fix, retry_after=error.retry_after) from None
+        if not rules.allows(str(url)):
+            raise forbidden(str(url), origin)
+        return min(rules.crawl_delay, self.settings.longest_crawl_delay_seconds), waited
+
+    async def _robots_file(self, url: str) -> Answer:
+        reading = _Reading(
+            {"accept": "text/plain,*/*;q=0.8"},
+            MOST_BYTES,
+            spares_host=True,
+            spacing=self.settings.seconds_between_requests,
+            is_cut=True,
+        )
+        try:
+            found = await self._follow(url, reading, MOST_REDIRECTS)
+        except FinalError as error:
+            status = error.kind.removeprefix("http_")
+            if not status.isdecimal():
+                raise
+            return Answer(int(status), b"", 0.0)
+        return Answer(found.http_status, found.body, found.seconds)
+
+    async def _hop(self, url: str, target: httpx.URL, reading: _Reading, seconds: float) -> _Hop:
+        """One request for `target` on the way of `url`, within so many seconds from when its turn has come."""
         if self._client is None:
             raise RuntimeError("HttpClient is used outside its context")
-        target = self.guard.checked(url)
-        sent = {"accept": "application/json", **headers}
-        async with self._client.stream("POST", target, json=dict(content), headers=sent) as response:
-            body = await self._body(response, url)
-            kept = {k.lower(): v for k, v in response.headers.items() if k.lower() not in _NOT_KEPT}
-            return Fetched(url, str(target), response.status_code, kept, body, time.monotonic() - started)
+        host = target.raw_host.decode("ascii")
+        with waiting_for_a_turn():
+            turn = await self._turns.take(host if reading.spares_host else "", reading.spacing)
+        started = time.monotonic()
+        try:
+            with _transport_errors(url, self.settings.deadline_seconds):
+                async with timeout(max(0.0, seconds)), self._answer(target, reading) as response:
+                    location = response.headers.get("location", "") if response.status_code in _REDIRECTS else ""
+                    rest = retry_after(response.headers, self.clock())
+                    if reading.spares_host and rest and response.status_code in _ASKS_FOR_REST:
+                        self._turns.rest(host, rest)
+                    body = b"" if location else await self._worth_reading(response, url, reading)
+                    return _Hop(response, location, body, time.monotonic() - started)
+        finally:
+            self._turns.give_back(turn)
+
+    def _answer(self, target: httpx.URL, reading: _Reading) -> AbstractAsyncContextManager[httpx.Response]:
+        assert self._client is not None
+        if reading.posts is not None:
+            return self._client.stream("POST", target, json=dict(reading.posts), headers=dict(reading.sent))
+        return self._client.stream("GET", target, headers=dict(reading.sent))
+
+    async def _worth_reading(self, response: httpx.Response, url: str, reading: _Reading) -> bytes:
+        if not reading.whatever_status:
+            if response.status_code == 304 and any(name.lower() in _VALIDATORS for name in reading.sent):
+                return b""
+            self._raise_for_status(response, url)
+            if reading.is_crawling:
+                _raise_for_type(response.headers.get("content-type", ""), url)
+        return await self._body(response, url, reading)
 
     def _raise_for_status(self, response: httpx.Response, url: str) -> None:
         status = response.status_code
@@ -193,55 +282,77 @@ class HttpClient:
             raise _transient(f"http_{status}", url, what, retry_after=retry_after(response.headers, self.clock()))
         raise _final(f"http_{status}", url, what, fix="Correct the URL, or remove the source.")
 
-    async def _body(self, response: httpx.Response, url: str) -> bytes:
-        limit = self.settings.max_bytes
+    async def _body(self, response: httpx.Response, url: str, reading: _Reading) -> bytes:
+        limit = reading.limit
         coding = response.headers.get("content-encoding", "").strip().lower()
         body = bytearray()
         try:
-            async for piece in _decoded(response.aiter_raw(), coding, limit):
+            async for piece in decompressed(_at_most(response.aiter_raw(), limit), coding):
                 body += piece
                 if len(body) > limit:
-                    raise _final(
-                        "too_large", url, f"the document is larger than {limit:,} bytes.", fix="Raise http.max_bytes."
-                    )
+                    break
+            else:
+                return bytes(body)
         except zlib.error as error:
             raise _final("bad_encoding", url, f"its content coding {coding!r} cannot be read ({error}).") from None
-        return bytes(body)
+        except _TooMuch:
+            pass
+        if reading.is_cut:
+            return bytes(body[:limit])
+        raise _final("too_large", url, f"the document is larger than {limit:,} bytes.", fix="Raise http.max_bytes.")
 
 
-async def _decoded(pieces: AsyncIterator[bytes], coding: str, limit: int) -> AsyncIterator[bytes]:
-    """The decompressed pieces, each at most `limit` + 1 bytes, so that no bomb is ever unpacked.
+class _TooMuch(Exception):
+    """More came over the wire than the document may have; what is packed can be larger than what it holds."""
 
-    Only gzip and deflate, one layer, as asked for; raises zlib.error for anything else.
-    """
-    if coding in ("", "identity"):
-        async for piece in pieces:
-            yield piece
-        return
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise zlib.error("only gzip and deflate were asked for")
-    inflater, begun = None, False
+
+async def _at_most(pieces: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    taken = 0
     async for piece in pieces:
-        while piece:
-            if inflater is None:
-                # "deflate" means zlib, but some servers send it without the header (RFC 9110, 8.4.1.2).
-                is_raw = coding == "deflate" and (piece[0] & 0x0F) != 8
-                inflater = zlib.decompressobj(-15 if is_raw else 47)
-            try:
-                yield inflater.decompress(piece, limit + 1)
-            except zlib.error:
-                if begun:  # padding after a complete gzip member
-                    return
-                raise
-            piece = inflater.unconsumed_tail
-            if inflater.eof:
-                piece, inflater, begun = inflater.unused_data, None, True
-                if coding == "deflate":
-                    return
-    if inflater is not None:
-        yield inflater.flush()
-        if not inflater.eof:
-            raise zlib.error("it ends too early")
+        taken += len(piece)
+        yield piece
+        if taken > limit:
+            raise _TooMuch
+
+
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Names the URL in errors of the resolver and of the turns, which know only the host; several may share one."""
+    try:
+        yield
+    except AddressRefused as error:
+        if error.where.startswith(("http://", "https://")):
+            raise
+        raise refused(url, error.what.partition(": ")[2].rstrip("."), fix=error.fix) from None
+    except TransientError as error:
+        if error.kind not in ("dns", "resting"):
+            raise
+        raise _transient(error.kind, url, error.what, fix=error.fix, retry_after=error.retry_after) from None
+    except FinalError as error:
+        if error.kind != "dns":
+            raise
+        raise _final("dns", url, error.what, fix=error.fix) from None
+
+
+@contextmanager
+def _transport_errors(url: str, deadline: float) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise _transient("timeout", url, f"no complete document within {deadline:g} s.") from None
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise _final("certificate", url, f"the server's certificate is not valid ({error}).") from None
+    except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
+        if isinstance(error.__cause__, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
+            raise _final("certificate", url, f"no trusted TLS connection ({error}).") from None
+        what = f"the connection failed ({str(error) or type(error).__name__})."
+        raise _transient("connection", url, what) from None
+
+
+def _raise_for_type(content_type: str, url: str) -> None:
+    if content_type.strip().lower().startswith(_NO_TEXT):
+        shown = content_type.partition(";")[0].strip()[:100]
+        raise _final("content_type", url, f"it is of the type {shown!r}, which holds no text.", fix="Leave it out.")
 
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:

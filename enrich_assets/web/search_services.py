@@ -71,7 +71,7 @@ class SearXNG:
         """Up to `limit` hits in the service's order; raises CallError."""
         url = f"{self._url}?{urlencode({'q': query, 'format': 'json'})}"
         try:
-            fetched = await self._http.get(url, accept="application/json")
+            fetched = await self._http.get(url, accept="application/json", robots=False)
         except AddressRefused:
             raise
         except FinalError as error:

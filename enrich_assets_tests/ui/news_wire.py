@@ -50,7 +50,7 @@ class NewsWire:
             "sources": [
                 {"id": "wire", "name": "The Wire", "url": f"http://{self.host}/feed", "max_items": len(self.documents)}
             ],
-            "http": {"allow_hosts": [self.host]},
+            "http": {"allow_hosts": [self.host], "seconds_between_requests": 0},
             "tier1": {"least_score": 0},
             "tier2": {"threshold": 0},
             "tier3": {"threshold": 0, "keep": len(self.documents)},

@@ -28,7 +28,7 @@ def fetch(handler, path="/", *, validators=None, **settings):
         async with (
             serving(handler) as port,
             HttpClient(
-                HttpSettings(**settings),
+                HttpSettings(**{"robots": False, "seconds_between_requests": 0, **settings}),
                 routes={host: ("127.0.0.1", port) for host in ("site.example", "other.example")},
                 clock=lambda: NOW,
             ) as client,
@@ -328,7 +328,10 @@ def test_no_more_requests_are_in_flight_than_the_settings_say():
     async def run():
         async with (
             serving(handler) as port,
-            HttpClient(HttpSettings(concurrency=3), routes={"site.example": ("127.0.0.1", port)}) as client,
+            HttpClient(
+                HttpSettings(concurrency=3, concurrency_per_host=9, seconds_between_requests=0),
+                routes={"site.example": ("127.0.0.1", port)},
+            ) as client,
         ):
             await asyncio.gather(*(client.get(f"http://site.example/{i}") for i in range(12)))
 
