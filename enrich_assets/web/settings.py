@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, field_validator
 
+from enrich_assets.core.entry_points import check_registered
 from enrich_assets.core.settings import Env, Settings
+
+SEARCH_GROUP, CHOOSER_GROUP = "enrich_assets.search", "enrich_assets.url_choosers"
+"""Groups of entry points under which own search services and URL choosers register."""
+FREE_PROVIDERS = ("embedded", "searxng")
+"""Search providers that cost nothing; any other's searches cost what `search.usd_per_search` says."""
 
 
 class HttpSettings(Settings):
@@ -50,15 +54,33 @@ class HttpSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """Where backgrounds are searched."""
+    """Where backgrounds are searched, and which of the pages found are read."""
 
-    provider: Literal["embedded", "serper", "searxng"] = "embedded"
-    """embedded (what this storage has scraped) · serper · searxng."""
+    provider: str = "embedded"
+    """embedded (what this storage has scraped) · serper · searxng · a name that a distribution registers in
+    `enrich_assets.search`."""
     base_url: str = ""
     """searxng: the instance; serper: another endpoint than the public one."""
     api_key: Env | None = None
     """serper: reference to the key, `{env: SERPER_API_KEY}`."""
     usd_per_search: float | None = Field(default=None, ge=0)
-    """serper: what one search costs you in USD; without it the cost of a run that searches is unknown."""
+    """What one search costs you in USD, serper's or your own service's; without it the cost of a run that searches is
+    unknown. embedded and searxng cost nothing."""
     max_age_hours: float = Field(default=24.0, ge=0, le=876_000)
-    """Oldest stored result that still counts, in hours before the run's as_of."""
+    """Oldest stored result of a service that still counts, in hours before the run began."""
+    index_pages: int = Field(default=20_000, ge=1, le=1_000_000)
+    """embedded: most articles that it holds, this run's first, then those of earlier runs, the newest run first. Ten
+    thousand take some ten seconds and 200 MB, once a phase that searches."""
+    chooser: str = "titles"
+    """Which of the pages found are read: titles (those whose title names the subject first, one page a site before
+    a second one) · a name that a distribution registers in `enrich_assets.url_choosers`."""
+
+    @field_validator("provider")
+    @classmethod
+    def _provider_is_known(cls, name: str) -> str:
+        return check_registered(name, SEARCH_GROUP, ("embedded", "serper", "searxng"))
+
+    @field_validator("chooser")
+    @classmethod
+    def _chooser_is_known(cls, name: str) -> str:
+        return check_registered(name, CHOOSER_GROUP, ("titles",))
