@@ -71,7 +71,9 @@ async def reading(site, answers, root, *, fresh_from=START, renderer=None, forgo
     async with (
         serving(site.handle) as port,
         HttpClient(
-            HttpSettings(**{"robots": False, "seconds_between_requests": 0, **settings}), routes={"site.example": ("127.0.0.1", port)}, clock=lambda: answers.now
+            HttpSettings(**{"robots": False, "seconds_between_requests": 0, **settings}),
+            routes={"site.example": ("127.0.0.1", port)},
+            clock=lambda: answers.now,
         ) as http,
     ):
         calls = calls_over(answers, phase="scraped", fresh_from=fresh_from, backoff=Backoff(1))
