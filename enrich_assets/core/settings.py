@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from enrich_assets.core.errors import SettingsError
+from enrich_assets.core.wording import plain_problem
 
 S = TypeVar("S", bound="Settings")
 
@@ -28,9 +29,6 @@ _SECRET_VALUE = re.compile(
     r"|AIza[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,})|\b[Bb]earer\s+[\w.~+/-]{16,}"
 )
 _QUERY_SECRET = re.compile(r"[?&](?:[\w-]*(?:api_?-?key|token|secret|password|passwd)|key)=[^&\s]{6,}", re.IGNORECASE)
-
-_IN_YAML = {"tuple_type": "should be a list", "model_type": "should be keys with values"}
-"""What pydantic calls by a Python type, in words of a settings file."""
 
 LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 """A language by ISO 639-1, as `en`."""
@@ -97,8 +95,9 @@ def _problem(model: type[BaseModel], item: Any) -> str:
         close = difflib.get_close_matches(str(item["loc"][-1]), known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known keys: {', '.join(known)}"
         return f"{path}: unknown key; {hint}"
-    message = _IN_YAML.get(item["type"], item["msg"])
-    if any(_SECRET_NAME.search(str(part)) for part in item["loc"]):
+    message = plain_problem(item)
+    # What was got where a key is lacking is everything around it.
+    if item["type"] == "missing" or any(_SECRET_NAME.search(str(part)) for part in item["loc"]):
         return f"{path}: {message}"  # what was written there may be the secret itself
     return f"{path}: {message} (got {item['input']!r:.80})"
 

@@ -187,4 +187,5 @@ def test_dagsters_own_commands_load_the_project(command: tuple[str, ...], tmp_pa
 
     assert done.returncode == 0, done.stdout + done.stderr
     told = done.stdout + done.stderr
+    assert "PreviewWarning" not in told
     assert "Validation successful" in told or "All definitions loaded successfully" in told, told

@@ -93,7 +93,7 @@ def test_its_sensor_launches_the_graph_for_the_run_and_once_only(defs: dg.Defini
     ("config", "words"),
     [
         ({"overrides": {"tier3.thresold": 6}}, "did you mean 'threshold'"),
-        ({"overrides": {"tier3": {"threshold": "high"}}}, "tier3.threshold: Input should be a valid number"),
+        ({"overrides": {"tier3": {"threshold": "high"}}}, "tier3.threshold: should be a number (got 'high')"),
         ({"overrides": ["tier3.threshold"]}, "'tier3.threshold' is not KEY=VALUE"),
         ({"overrides": 7}, "it is 7, not settings with their values"),
         ({"sample": 0}, "sample: it is 0, and no number of rows"),
