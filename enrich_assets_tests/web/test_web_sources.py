@@ -11,20 +11,14 @@ from pydantic import ValidationError
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.web import patterns
-from enrich_assets.web.sources import KINDS, entries
-from enrich_assets.web.sources.source import Source
 from enrich_assets_tests.shared_data import shared_data
-from enrich_assets_tests.web.web_samples import page_of
+from enrich_assets_tests.web.source_kit import listing_of, source
 
 LONG = " ".join(f"word{i}" for i in range(130))
 
 
-def source(kind="feed", **more):
-    return Source(id="s", name="S", url="http://site.example/feed", kind=kind, **more)
-
-
-def listed(body, kind="feed", *, url="http://site.example/feed", type="application/xml", charset="", **more):
-    return entries(source(kind, **more), page_of(body, url=url, type=type, charset=charset))
+def listed(body, kind="feed", **more):
+    return list(listing_of(body, kind, **more).entries)
 
 
 RSS = f"""<?xml version="1.0" encoding="utf-8"?>
@@ -187,10 +181,6 @@ def test_a_page_is_its_own_entry():
     assert [entry.url for entry in listed("<p>x</p>", "page", url="http://site.example/x")] == ["http://site.example/x"]
 
 
-def test_every_kind_of_the_settings_is_here():
-    assert set(KINDS) == set(Source.model_fields["kind"].annotation.__args__)
-
-
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_entities_do_not_explode(encoding):
     bomb = (
@@ -201,6 +191,23 @@ def test_entities_do_not_explode(encoding):
     with pytest.raises(FinalError) as caught:
         listed(bomb)
     assert caught.value.kind == "xml_bomb" and time.monotonic() - begun < 2
+
+
+def test_entities_of_entities_do_not_explode():
+    laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+    with pytest.raises(FinalError) as caught:
+        listed(
+            f'<!DOCTYPE r [<!ENTITY l0 "ha">{laughs}]><rss version="2.0"><channel><title>&l9;</title></channel></rss>'
+        )
+    assert caught.value.kind == "xml_bomb"
+
+
+def test_an_entity_of_another_document_is_refused(tmp_path):
+    (tmp_path / "secret").write_text("hidden", "utf-8")
+    outside = f'<!DOCTYPE r [<!ENTITY e SYSTEM "file://{tmp_path}/secret">]>'
+    with pytest.raises(FinalError) as caught:
+        listed(f'{outside}<rss version="2.0"><channel><item><title>&e;</title></item></channel></rss>')
+    assert caught.value.kind == "external_entity"
 
 
 def test_a_harmless_entity_is_read():
@@ -222,9 +229,17 @@ def _outcome(path):
     return outcome
 
 
+DANGERS = {
+    "cyclic.xml": "xml_bomb",
+    "external.xml": "external_entity",
+    "external_file.xml": "external_entity",
+    "quadratic.xml": "xml_bomb",
+}
+
+
 def test_xml_bombs_end_quickly():
     for path in sorted(shared_data("security", "defusedxml", "xmltestdata").iterdir()):
-        assert _outcome(path) in ("none", "not_a_feed", "xml_bomb"), path.name
+        assert _outcome(path) == DANGERS.get(path.name, "not_a_feed"), path.name
 
 
 def _feed_files():

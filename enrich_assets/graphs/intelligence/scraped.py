@@ -14,7 +14,7 @@ from enrich_assets.core.errors import CallError, EndpointError, EnrichError
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import Settings as SettingsBase
-from enrich_assets.engine.clients import Clients, Extracted, Page
+from enrich_assets.engine.clients import Clients, Extracted
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Created, Drop, Failed, Row, row
 from enrich_assets.stats.figures import Bars, Timeline
@@ -90,19 +90,18 @@ async def scraped(source: Row, clients: Clients, settings: Settings) -> Created:
     declared = Source.model_validate({k: v for k, v in source.items() if k in Source.model_fields})
     began = time.monotonic()
     try:
-        front = await clients.pages.get(declared.url)
-        listed = await asyncio.to_thread(entries, declared, front)
+        listing = await entries(declared, clients.pages)
     except Exception as error:  # the boundary that records what became of a source
         failure = _failed(error)
         side = _health(declared, began, error=str(error) or failure.kind)
         return Created(side={"sources": [side]}, failure=failure)
     room = asyncio.Semaphore(settings.pages_at_once)
-    found = await asyncio.gather(*(_article(declared, front, entry, clients, settings, room) for entry in listed))
+    found = await asyncio.gather(*(_article(declared, entry, clients, settings, room) for entry in listing.entries))
     rows = [read.row for read in found if read.without is None]
     dropped = [(read.row, read.without) for read in found if isinstance(read.without, Drop)]
     failed = [(read.row, read.without) for read in found if isinstance(read.without, Failed)]
-    size = len(front.body) + sum(read.size for read in found)
-    side = _health(declared, began, entries=len(listed), articles=len(rows), size=size)
+    size = listing.size + sum(read.size for read in found)
+    side = _health(declared, began, entries=len(listing.entries), articles=len(rows), size=size)
     return Created(rows=rows, dropped=dropped, failed=failed, side={"sources": [side]})
 
 
@@ -119,11 +118,11 @@ class _Read:
 
 
 async def _article(
-    source: Source, front: Page, entry: Entry, clients: Clients, settings: Settings, room: asyncio.Semaphore
+    source: Source, entry: Entry, clients: Clients, settings: Settings, room: asyncio.Semaphore
 ) -> _Read:
     named = {"row_id": _row_id(canonicalize(entry.url)), "url": entry.url, "title": entry.title}
     try:
-        return await _read(named, source, front, entry, clients, settings, room)
+        return await _read(named, source, entry, clients, settings, room)
     except Exception as error:  # the boundary that records what became of an entry
         return _Read(named, _failed(error))
 
@@ -131,18 +130,22 @@ async def _article(
 async def _read(
     named: Row,
     source: Source,
-    front: Page,
     entry: Entry,
     clients: Clients,
     settings: Settings,
     room: asyncio.Semaphore,
 ) -> _Read:
-    page = front
-    if entry.full_text and len(entry.full_text.split()) >= settings.least_words:
+    # The article's own document where the source brought it, else the one that its text stands in.
+    is_own = entry.page is not None and entry.page.url == entry.url
+    page, is_read = entry.page, entry.page is not None
+    carries_text = entry.full_text is not None and (is_own or len(entry.full_text.split()) >= settings.least_words)
+    if page is not None and entry.full_text is not None and carries_text:
         text = Extracted(entry.title, entry.author, entry.published_at, entry.language, entry.full_text, entry.url)
     else:
-        async with room:
-            page = await clients.pages.get(entry.url)
+        if page is None or not is_own:
+            is_read = False
+            async with room:
+                page = await clients.pages.get(entry.url)
         if not is_html(page):
             return _Read(named, Drop("not_html", page.content_type))
         text = await clients.texts.of(page)
@@ -166,10 +169,10 @@ async def _read(
         "content_hash": content_hash(text.text),
         "page_sha256": page.sha256,
         "fetched_at": page.fetched_at,
-        "fetch_method": page.fetch_method if page is not front else "feed",
+        "fetch_method": "feed" if is_read and not is_own else page.fetch_method,
         "http_status": page.http_status,
     }
-    return _Read(row, size=0 if page is front else len(page.body))
+    return _Read(row, size=0 if is_read else len(page.body))
 
 
 def _failed(error: Exception) -> Failed:

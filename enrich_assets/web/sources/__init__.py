@@ -1,36 +1,45 @@
-"""Sources: what a feed, a listing or a page has to offer. One kind a file, and one line here for each.
+"""Sources: what a feed, a sitemap, a listing, a site, a page or a folder has to offer. One kind a file.
 
-Fetching the entries' pages belongs to the phase that asks.
+Which kinds there are belongs to `kind`, what the settings say of a source to `source`. Fetching the entries' pages
+belongs to the phase that asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from enrich_assets.engine.clients import Page
-from enrich_assets.web.sources import feed, listing, page
-from enrich_assets.web.sources.entry import Entry
-from enrich_assets.web.sources.source import Source
+from enrich_assets.engine.clients import Pages
+from enrich_assets.web.sources.entry import Entry, Listing
+from enrich_assets.web.sources.kind import kind_named
 
-__all__ = ["KINDS", "Entry", "entries"]
+if TYPE_CHECKING:
+    from enrich_assets.web.sources.source import Source
 
-KINDS: dict[str, Callable[[Source, Page], list[Entry]]] = {
-    "feed": feed.entries,
-    "listing": listing.entries,
-    "page": page.entries,
-}
+__all__ = ["Entry", "Listing", "entries", "newest"]
+
+_UNDATED = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def entries(source: Source, page: Page) -> list[Entry]:
-    """What the fetched document of `source` lists: at most `source.max_items`, the newest, in the document's order.
+async def entries(source: Source, pages: Pages) -> Listing:
+    """What `source` lists: at most `source.max_items` entries, the newest, in the source's order.
 
-    Raises FinalError (kinds not_a_feed, xml_bomb, not_html, bad_link_pattern) when it lists nothing that can be read.
+    Raises CallError; FinalError (kinds not_a_feed, not_a_sitemap, not_html, no_feed_found, xml_bomb, external_entity,
+    bad_link_pattern, not_local …) when it lists nothing that can be read.
     """
-    found = KINDS[source.kind](source, page)
-    if len(found) <= source.max_items:
+    listing = await kind_named(source.kind)(source, pages)
+    return replace(listing, entries=newest(listing.entries, source.max_items))
+
+
+def newest(found: tuple[Entry, ...], limit: int) -> tuple[Entry, ...]:
+    """At most `limit` entries, the newest, in their order.
+
+    Undated entries stand as the source has them: feeds and listings put the newest first.
+    """
+    if len(found) <= limit:
         return found
-    # Undated entries stand as the document has them: feeds and listings put the newest first.
-    oldest = min((entry.published_at for entry in found if entry.published_at), default=page.fetched_at)
-    order = sorted(found, key=lambda entry: entry.published_at or oldest, reverse=True)
-    newest = {id(entry) for entry in order[: source.max_items]}
-    return [entry for entry in found if id(entry) in newest]
+    dates = [entry.published_at or entry.updated_at for entry in found]
+    oldest = min(filter(None, dates), default=_UNDATED)
+    order = sorted(range(len(found)), key=lambda index: dates[index] or oldest, reverse=True)
+    return tuple(found[index] for index in sorted(order[:limit]))

@@ -6,8 +6,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from enrich_assets.core.errors import SettingsError
 from enrich_assets.core.settings import Settings
 from enrich_assets.web.patterns import matcher
+from enrich_assets.web.selectors import Selectors, compiled
+from enrich_assets.web.sources.kind import check_kind
 
 
 class Source(Settings):
@@ -18,15 +21,31 @@ class Source(Settings):
     name: str
     """Name for people."""
     url: str
-    """The feed, the listing page, or the page itself."""
-    kind: Literal["feed", "listing", "page"] = "feed"
-    """feed (RSS, Atom, RDF, JSON Feed) · listing (a page with links) · page (one article)."""
+    """The feed, the sitemap, the listing page, the home page or the article; a path for file and folder."""
+    kind: str = "feed"
+    """feed (RSS, Atom, RDF, JSON Feed) · sitemap · listing (a page with links) · page (one article) · site (a home
+    page: its feed is found) · file · folder (local) · a kind that another package registers."""
     weight: float = Field(default=1.0, ge=0, le=3)
     """Factor of the source in the first score, 0–3."""
     link_pattern: str = ""
-    """Listing only: a regular expression that an article's URL must match."""
+    """Listing, sitemap and site: a regular expression that an article's URL must match; folder: one for the paths."""
+    link_css: str = Field(default="", max_length=1000)
+    """Listing only: a CSS selector of the links to articles."""
     max_items: int = Field(default=25, ge=1)
     """Newest entries that are read."""
+    selectors: Selectors = Selectors()
+    """Where the source's pages hold what the general rules miss, by CSS."""
+    javascript: Literal["never", "when_empty", "always"] = "never"
+    """Whether its pages are rendered in a browser: never · when_empty (where a page has no text without) · always."""
+
+    @field_validator("kind")
+    @classmethod
+    def _is_registered(cls, kind: str) -> str:
+        # Settings collect their errors as ValueErrors, to name all of them at once.
+        try:
+            return check_kind(kind)
+        except SettingsError as error:
+            raise ValueError(f"{error.what} {error.fix}") from None
 
     @field_validator("link_pattern")
     @classmethod
@@ -34,3 +53,10 @@ class Source(Settings):
         if pattern:
             matcher(pattern)
         return pattern
+
+    @field_validator("link_css")
+    @classmethod
+    def _can_be_selected(cls, css: str) -> str:
+        if css.strip():
+            compiled(css)
+        return css.strip()

@@ -1,0 +1,64 @@
+"""JSON Feed 1 and 1.1 (jsonfeed.org) as the record of a feed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from enrich_assets.web.dates import as_moment
+from enrich_assets.web.sources.parsed_feed import ParsedFeed, ParsedItem, Person
+
+# Some write the bare number for the address of the version.
+_VERSION = re.compile(r"(?:https?://)?(?:www\.)?jsonfeed\.org/version/|1(?:\.[01])?\Z")
+
+
+def parsed_json_feed(body: bytes) -> ParsedFeed:
+    """A JSON Feed as a record; its date is that of its newest item.
+
+    Raises ValueError that says what is wrong with a document that is none.
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the document looks like JSON and cannot be read ({error}).") from None
+    items = data.get("items") if isinstance(data, dict) else None
+    if not isinstance(items, list) or not _VERSION.match(_text(data, "version")):
+        raise ValueError("the document is JSON, but no JSON Feed with a version and items.")
+    read = tuple(_item(item) for item in items if isinstance(item, dict))
+    return ParsedFeed(
+        title=_text(data, "title"),
+        link=_text(data, "home_page_url"),
+        authors=_people(data),
+        published_at=max((item.published_at for item in read if item.published_at), default=None),
+        language=_text(data, "language"),
+        items=read,
+    )
+
+
+def _item(item: Mapping[str, Any]) -> ParsedItem:
+    identifier = _text(item, "id")
+    updated = as_moment(_text(item, "date_modified"))
+    return ParsedItem(
+        title=_text(item, "title"),
+        link=_text(item, "url") or _text(item, "external_url") or (identifier if "://" in identifier else ""),
+        authors=_people(item),
+        published_at=as_moment(_text(item, "date_published")) or updated,
+        updated_at=updated,
+        content=_text(item, "content_html") or _text(item, "content_text").replace("&", "&amp;").replace("<", "&lt;"),
+        summary=_text(item, "summary"),
+        language=_text(item, "language"),
+    )
+
+
+def _people(item: Mapping[str, Any]) -> tuple[Person, ...]:
+    authors = item.get("authors") or [item.get("author")]
+    listed = authors if isinstance(authors, list) else [authors]
+    people = [Person(_text(one, "name"), "", _text(one, "url")) for one in listed if isinstance(one, dict)]
+    return tuple(person for person in people if str(person))
+
+
+def _text(item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    return value.strip() if isinstance(value, str) else ""
