@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-_STATED = "//meta[@property='article:published_time' or @name='article:published_time' or @itemprop='datePublished']"
-_DEPTH = 8
+from enrich_assets.web.linked_data import is_article, kinds_of
+
+_STATED = (
+    "//meta[@property='article:published_time' or @name='article:published_time'] | //*[@itemprop='datePublished']"
+)
 _LATEST_YEAR = 2200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def best_date(tree: Any, day: str) -> datetime | None:
+def best_date(tree: Any, things: Sequence[dict[str, Any]], day: str) -> datetime | None:
     """The moment of publication in UTC, or None.
 
-    `day` is the day that htmldate found (YYYY-MM-DD or ''). Of the moments that the page states, as
-    article:published_time or in JSON-LD as datePublished, the first within a day of it wins, else the first of an
+    `things` are the page's linked data; `day` is the day that htmldate found (YYYY-MM-DD or ''). Of the moments that the page states, as
+    article:published_time or as datePublished of its microdata or linked data, the first within a day of it wins, else the first of an
     article (a web page's own date is often that of its section); a `time` element only adds the hour to that day.
     """
     found = as_date(day)
-    stated = [(moment, of_article) for text, of_article in _stated(tree) if (moment := as_moment(text)) is not None]
+    stated = [
+        (moment, of_article) for text, of_article in _stated(tree, things) if (moment := as_moment(text)) is not None
+    ]
     agreeing = [moment for moment, _ in stated if found is not None and abs((moment.date() - found).days) <= 1]
     of_articles = [moment for moment, of_article in stated if of_article]
     if agreeing or of_articles:
@@ -68,29 +72,22 @@ def as_date(text: str) -> date | None:
         return None
 
 
-def _stated(tree: Any) -> Iterator[tuple[str, bool]]:
+def as_written(text: str, fetched_at: datetime) -> datetime | None:
+    """A date as people write it (`31 October 2026`, `yesterday` before `fetched_at`) as UTC, or None."""
+    import dateparser
+
+    settings = {"TIMEZONE": "UTC", "RETURN_AS_TIMEZONE_AWARE": True, "RELATIVE_BASE": fetched_at.replace(tzinfo=None)}
+    found = dateparser.parse(text[:100], settings=settings)
+    try:
+        return believable(found.astimezone(UTC)) if found is not None else None
+    except (OverflowError, ValueError):
+        return None
+
+
+def _stated(tree: Any, things: Sequence[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
     for element in tree.xpath(_STATED):
-        yield element.get("content") or "", True
-    for script in tree.xpath("//script[@type='application/ld+json']"):
-        try:
-            data = json.loads(script.text or "", strict=False)
-        except (ValueError, RecursionError):
-            continue
-        yield from _published(data, _DEPTH)
-
-
-def _published(data: Any, depth: int) -> Iterator[tuple[str, bool]]:
-    if depth == 0:
-        return
-    if isinstance(data, list):
-        for item in data[:50]:
-            yield from _published(item, depth - 1)
-    elif isinstance(data, dict):
-        kinds = data.get("@type")
-        names = [name for name in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(name, str)]
-        of_article = any(name.endswith(("Article", "Posting", "Report")) for name in names)
-        if isinstance(data.get("datePublished"), str) and (of_article or "WebPage" in names):
-            yield data["datePublished"], of_article
-        for key in ("@graph", "mainEntity", "mainEntityOfPage"):
-            if key in data:
-                yield from _published(data[key], depth - 1)
+        yield element.get("content") or element.get("datetime") or "", True
+    for thing in things:
+        of_article = is_article(thing)
+        if isinstance(thing.get("datePublished"), str) and (of_article or "WebPage" in kinds_of(thing)):
+            yield thing["datePublished"], of_article

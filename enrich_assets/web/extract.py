@@ -5,7 +5,6 @@ Fetching belongs to `web.http`, the canonical spelling of URLs to `web.urls`.
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import re
 import unicodedata
@@ -14,28 +13,31 @@ from typing import Any
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Extracted, Page, PageSelectors
-from enrich_assets.web.dates import as_moment, best_date
+from enrich_assets.web import charset
+from enrich_assets.web.dates import as_moment, as_written, best_date
 from enrich_assets.web.language import language_code, language_of
+from enrich_assets.web.linked_data import linked_data
 from enrich_assets.web.markup import html_tree, one_line
 from enrich_assets.web.markup import text_of_html as text_of_html
 from enrich_assets.web.selectors import Selected, selected
+from enrich_assets.web.stories import whole_story
+from enrich_assets.web.titles import best_title
 from enrich_assets.web.urls import canonicalize, joined, on_same_site
 
-_META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SPACE = re.compile(r"\s+")
+_SHORT_CHARACTERS = 250
+"""Trafilatura itself doubts a text that is shorter."""
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
 
 
 def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
     """The main text and the metadata of an HTML page.
 
-    Raises FinalError of kind `not_html` for another kind of document. A page without text gives an empty text. The
-    text is trafilatura's in its fast mode, which is the best compromise of figures and speed on article pages. What
-    `selectors` find goes before everything else.
+    What `selectors` find goes before everything else. The text is trafilatura's in its fast mode, which is the best
+    compromise of figures and speed on article pages; where that is under 250 characters its slower mode is asked too
+    (`trafilatura-full`), and where it is a part of the story that the page marks up, that is taken (`article`).
+    A page without text gives an empty text. Raises FinalError of kind `not_html` for another kind of document.
     """
-    import trafilatura
-
     if not is_html(page):
         raise FinalError(
             f"the document is {page.content_type or 'of an unknown type'}, not HTML.",
@@ -43,15 +45,47 @@ def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
             fix="Link to a page, or leave it out.",
             kind="not_html",
         )
-    tree = parsed_html(page)
+    source = decoded(page)
+    tree = html_tree(source)  # trafilatura works on a tree of its own, so this one stays whole
     if tree is None:
         return Extracted("", "", None, "", "", canonicalize(page.final_url))
-    head = tree  # trafilatura works on a tree of its own, so this one stays whole
-    document = trafilatura.bare_extraction(
-        decoded(page),
+    own = Selected() if selectors is None else selected(tree, selectors)
+    document = _general(source, page, fast=True)
+    text, method = (own.text, "selectors") if own.text else _main_text(source, page, tree, _field(document, "text"))
+    things = linked_data(tree)
+    written = as_moment(own.published) or (as_written(own.published, page.fetched_at) if own.published else None)
+    return Extracted(
+        title=own.title or best_title(tree, things, page.final_url, _field(document, "title")),
+        author=own.author or one_line(_field(document, "author")),
+        published_at=written or best_date(tree, things, _field(document, "date")),
+        language=_declared_language(tree) or language_of(text),
+        text=text,
+        canonical_url=_canonical_url(tree, page.final_url),
+        method=method,
+    )
+
+
+def _main_text(source: str, page: Page, tree: Any, fast: str) -> tuple[str, str]:
+    """The text and what it comes from."""
+    text, method = fast.strip(), "trafilatura"
+    if len(text) < _SHORT_CHARACTERS:
+        full = _field(_general(source, page, fast=False), "text").strip()
+        if len(full) > len(text):
+            text, method = full, "trafilatura-full"
+    story = whole_story(tree, text)
+    if story:
+        return story, "article"
+    return text, method if text else ""
+
+
+def _general(source: str, page: Page, *, fast: bool) -> Any:
+    import trafilatura
+
+    return trafilatura.bare_extraction(
+        source,
         url=page.final_url,
-        fast=True,
-        with_metadata=True,
+        fast=fast,
+        with_metadata=fast,
         include_comments=False,
         # The day of the fetch, not of the reading, bounds the dates that are believed: the same bytes give the same.
         date_extraction_params={
@@ -59,17 +93,6 @@ def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
             "extensive_search": False,
             "max_date": (page.fetched_at + timedelta(days=1)).strftime("%Y-%m-%d"),
         },
-    )
-    own = Selected() if selectors is None else selected(head, selectors)
-    text = own.text or _field(document, "text").strip()
-    return Extracted(
-        title=own.title or one_line(_field(document, "title")),
-        author=own.author or one_line(_field(document, "author")),
-        published_at=as_moment(own.published) or best_date(head, _field(document, "date")),
-        language=_declared_language(head) or language_of(text),
-        text=text,
-        canonical_url=_canonical_url(head, page.final_url),
-        method="selectors" if own.text else "trafilatura" if text else "",
     )
 
 
@@ -82,20 +105,8 @@ def is_html(page: Page) -> bool:
 
 
 def decoded(page: Page) -> str:
-    """The document as text: byte-order mark, the charset of the header, of a meta element, UTF-8, else a guess."""
-    for mark, name in _BOMS:
-        if page.body.startswith(mark):
-            return page.body[len(mark) :].decode(name, "replace")
-    declared = _META_CHARSET.search(page.body[:4096])
-    for name in (page.charset, declared.group(1).decode("ascii") if declared else "", "utf-8"):
-        try:
-            # Browsers read these two names as Windows-1252 (WHATWG Encoding, 4.2).
-            return page.body.decode({"iso-8859-1": "cp1252", "us-ascii": "cp1252"}.get(name.lower(), name or "-"))
-        except (LookupError, UnicodeError, ValueError):
-            continue
-    from trafilatura.utils import decode_file
-
-    return str(decode_file(page.body))
+    """The document as text (`web.charset`)."""
+    return charset.decoded(page.body, page.charset)
 
 
 def parsed_html(page: Page) -> Any:

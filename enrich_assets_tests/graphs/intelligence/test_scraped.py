@@ -100,7 +100,7 @@ def test_a_source_that_is_down_fails_and_is_listed() -> None:
 
 
 def test_a_defect_met_in_one_entry_costs_that_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoilt(got: Page) -> Extracted:
+    def spoilt(got: Page, **_: object) -> Extracted:
         if got.url.endswith("odd"):
             raise RecursionError("too deep")
         return extract(got)
