@@ -14,6 +14,13 @@ _CONJUNCTIONS = (
     "that", "because", "but", "while", "where", "whereas", "when", "though", "although", "since", "yet", "if",
     "said", "says",
 )  # fmt: skip
+_TITLE = rf"(?:(?:{'|'.join(sorted(title.capitalize() for title in TITLES))})\.? )"
+# "The software maker Corvane Systems said": the noun right before the name says what it is.
+_KIND = (
+    r"(?:[a-z]{2,}maker|maker|manufacturer|producer|supplier|developer|operator|retailer|publisher|provider|company|"
+    r"firm|group|start-?up|agency|institute|association|charity|airline|bank|insurer|economist|physicist|chemist|"
+    r"historian|engineer|architect|researcher|entrepreneur|lawyer|journalist|novelist|surgeon)"
+)
 _BEFORE_A_SUBJECT = "|".join(
     ["^", r"(?<=[,;:–—] )", r"(?<=[(\"“])", *(rf"(?<=\b(?i:{word}) )" for word in _CONJUNCTIONS)]
 )
@@ -24,20 +31,22 @@ def definition_sentence(name: str, text: str) -> str | None:
 
     "X is a …", "X was the …", "X, a maker of …, …", "X (…) is an …", "X makes …, based in …" for whole names only,
     and the name must be the subject of its "is": "a change to X is the …" does not say what X is. Stronger forms win
-    over weaker ones, earlier sentences over later ones.
+    over weaker ones, earlier sentences over later ones. The weakest is a noun before the name: "the software maker X".
     """
     all_sentences = [s for s in sentences(text) if len(s) <= 600 and re.search(r"[.!?][\"'”’)]*$", s)]
     exact = r"(?<![\w-])(?P<name>" + r"\s+".join(map(re.escape, name.split())) + r")(?![\w-])"
     aside = r"(?: \([^)]{1,200}\)|, (?:or|also known as|short for) [^,]{1,60},)?"
     noun = r"(?:[\w'’-]+,? ){0,6}?[\w-]{3,}"
+    start = rf"^[\"“]?(?:The |{_TITLE}{{1,2}})?{exact}"
     patterns = (
-        (rf"^[\"“]?(?:The )?{exact}{aside}(?:, [^,]{{1,80}},)? (?:is|was|are|were) {_ARTICLE} {noun}", 1.0),
-        (rf"^[\"“]?(?:The )?{exact}{aside} (?:is|was|are|were) (?:[\w-]+['’]s? )(?:[\w'’-]+ ){{1,5}}", 0.75),
-        (rf"^[\"“]?(?:The )?{exact}{aside}, {_ARTICLE} [^,;]{{8,120}}[,.;]", 0.8),
+        (rf"{start}{aside}(?:, [^,]{{1,80}},)? (?:is|was|are|were) {_ARTICLE} {noun}", 1.0),
+        (rf"{start}{aside} (?:is|was|are|were) (?:[\w-]+['’]s? )(?:[\w'’-]+ ){{1,5}}", 0.75),
+        (rf"{start}{aside}, {_ARTICLE} [^,;]{{8,120}}[,.;]", 0.8),
         (rf"{exact}{aside}, {_ARTICLE} [^,;]{{8,120}}[,.;]", 0.7),
         (rf"(?:{_BEFORE_A_SUBJECT})(?:[Tt]he )?{exact} (?:is|was) {_ARTICLE} {noun}", 0.6),
-        (rf"^[\"“]?(?:The )?{exact}{aside} {_DOES} ", 0.55),
+        (rf"{start}{aside} {_DOES} ", 0.55),
         (rf"{exact}, (?:\w+ )?(?:chief|head|director|president|founder|professor|chair)\b[^,;]{{0,100}}[,.;]", 0.65),
+        (rf"\b(?:[Tt]he|[Aa]n?) (?:[\w’'-]+ ){{1,4}}{_KIND} {exact}(?! (?:and|or)\b)", 0.5),
     )
     best: tuple[float, str] | None = None
     for index, sentence in enumerate(all_sentences):
