@@ -6,7 +6,7 @@ Belongs here: everything between a URL and its decompressed body. Caching belong
 
 from __future__ import annotations
 
-import http.cookiejar
+import ssl
 import time
 import zlib
 from asyncio import timeout
@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.engine.deadlines import waiting_for_a_turn
@@ -83,14 +83,15 @@ class _Reading:
 class _Hop:
     """One answer. `location` is where it redirects to; the body is empty unless it was worth reading."""
 
-    response: httpx.Response
+    http_status: int
+    headers: Mapping[str, str]
     location: str
     body: bytes
     seconds: float
 
     def fetched(self, url: str, final_url: httpx.URL, seconds: float, passed: tuple[str, ...] = ()) -> Fetched:
-        kept = {k.lower(): v for k, v in self.response.headers.items() if k.lower() not in _NOT_KEPT}
-        return Fetched(url, str(final_url), self.response.status_code, kept, self.body, seconds, passed)
+        """What the client gives for `url`."""
+        return Fetched(url, str(final_url), self.http_status, self.headers, self.body, seconds, passed)
 
 
 class HttpClient:
@@ -109,24 +110,18 @@ class HttpClient:
         self.settings = settings
         self.clock = clock
         self.guard = AddressGuard(settings.allow_hosts, routes)
-        self._client: httpx.AsyncClient | None = None
+        self._session: aiohttp.ClientSession | None = None
         self._turns = Turns(settings.concurrency, settings.concurrency_per_host)
         self._robots = RobotsFiles(self._robots_file, clock, settings.user_agent)
 
     async def __aenter__(self) -> HttpClient:
-        tls = httpx.create_ssl_context()
-        session = aiohttp.ClientSession(
+        self._session = aiohttp.ClientSession(
             # Turns count requests; a second limit in the pool would only hide who waits.
-            connector=aiohttp.TCPConnector(resolver=GuardedResolver(self.guard), ssl=tls, limit=0),
+            connector=aiohttp.TCPConnector(resolver=GuardedResolver(self.guard), ssl=_tls(), limit=0),
+            headers={"User-Agent": self.settings.identity, "Accept-Encoding": "gzip, deflate"},
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
-        no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(client=session, verify=tls),
-            headers={"user-agent": self.settings.identity, "accept-encoding": "gzip, deflate"},
-            cookies=no_cookies,
-            timeout=None,  # one deadline over everything, kept here
+            timeout=aiohttp.ClientTimeout(),  # one deadline over everything, kept here
+            auto_decompress=False,
             trust_env=False,
         )
         return self
@@ -136,9 +131,9 @@ class HttpClient:
     ) -> None:
         await self._robots.close()
         self._turns.close()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def get(
         self,
@@ -240,7 +235,7 @@ class HttpClient:
 
     async def _hop(self, url: str, target: httpx.URL, reading: _Reading, seconds: float) -> _Hop:
         """One request for `target` on the way of `url`, within so many seconds from when its turn has come."""
-        if self._client is None:
+        if self._session is None:
             raise RuntimeError("HttpClient is used outside its context")
         host = target.raw_host.decode("ascii")
         with waiting_for_a_turn():
@@ -248,58 +243,85 @@ class HttpClient:
         started = time.monotonic()
         try:
             with _transport_errors(url, self.settings.deadline_seconds):
-                async with timeout(max(0.0, seconds)), self._answer(target, reading) as response:
-                    location = response.headers.get("location", "") if response.status_code in _REDIRECTS else ""
-                    rest = retry_after(response.headers, self.clock())
-                    if reading.spares_host and rest and response.status_code in _ASKS_FOR_REST:
+                async with timeout(max(0.0, seconds)), _asked(self._session, target, reading) as response:
+                    status, headers = response.status, _readable(response.headers)
+                    location = headers.get("location", "") if status in _REDIRECTS else ""
+                    rest = retry_after(headers, self.clock()) if status in _ASKS_FOR_REST else None
+                    if reading.spares_host and rest:
                         self._turns.rest(host, rest)
-                    body = b"" if location else await self._worth_reading(response, url, reading)
-                    return _Hop(response, location, body, time.monotonic() - started)
+                    body = b"" if location else await self._worth_reading(response, headers, url, reading)
+                    return _Hop(status, headers, location, body, time.monotonic() - started)
         finally:
             self._turns.give_back(turn)
 
-    def _answer(self, target: httpx.URL, reading: _Reading) -> AbstractAsyncContextManager[httpx.Response]:
-        assert self._client is not None
-        if reading.posts is not None:
-            return self._client.stream("POST", target, json=dict(reading.posts), headers=dict(reading.sent))
-        return self._client.stream("GET", target, headers=dict(reading.sent))
-
-    async def _worth_reading(self, response: httpx.Response, url: str, reading: _Reading) -> bytes:
+    async def _worth_reading(
+        self, response: aiohttp.ClientResponse, headers: Mapping[str, str], url: str, reading: _Reading
+    ) -> bytes:
+        status = response.status
         if not reading.whatever_status:
-            if response.status_code == 304 and any(name.lower() in _VALIDATORS for name in reading.sent):
+            if status == 304 and any(name.lower() in _VALIDATORS for name in reading.sent):
                 return b""
-            self._raise_for_status(response, url)
+            if not 200 <= status < 300:
+                what = f"the server answered {status} {response.reason or ''}".rstrip() + "."
+                if status >= 500 or status in _WORTH_ANOTHER_TRY:
+                    wish = retry_after(headers, self.clock())
+                    raise _transient(f"http_{status}", url, what, retry_after=wish)
+                raise _final(f"http_{status}", url, what, fix="Correct the URL, or remove the source.")
             if reading.is_crawling:
-                _raise_for_type(response.headers.get("content-type", ""), url)
-        return await self._body(response, url, reading)
+                _raise_for_type(headers.get("content-type", ""), url)
+        return await _body(response, headers.get("content-encoding", "").strip().lower(), url, reading)
 
-    def _raise_for_status(self, response: httpx.Response, url: str) -> None:
-        status = response.status_code
-        if 200 <= status < 300:
-            return
-        what = f"the server answered {status} {response.reason_phrase}".rstrip() + "."
-        if status >= 500 or status in _WORTH_ANOTHER_TRY:
-            raise _transient(f"http_{status}", url, what, retry_after=retry_after(response.headers, self.clock()))
-        raise _final(f"http_{status}", url, what, fix="Correct the URL, or remove the source.")
 
-    async def _body(self, response: httpx.Response, url: str, reading: _Reading) -> bytes:
-        limit = reading.limit
-        coding = response.headers.get("content-encoding", "").strip().lower()
-        body = bytearray()
-        try:
-            async for piece in decompressed(_at_most(response.aiter_raw(), limit), coding):
-                body += piece
-                if len(body) > limit:
-                    break
-            else:
-                return bytes(body)
-        except zlib.error as error:
-            raise _final("bad_encoding", url, f"its content coding {coding!r} cannot be read ({error}).") from None
-        except _TooMuch:
-            pass
-        if reading.is_cut:
-            return bytes(body[:limit])
-        raise _final("too_large", url, f"the document is larger than {limit:,} bytes.", fix="Raise http.max_bytes.")
+@cache
+def _tls() -> ssl.SSLContext:
+    # Reading the certificates of all authorities takes as long as twenty pages.
+    return httpx.create_ssl_context()
+
+
+def _asked(
+    session: aiohttp.ClientSession, target: httpx.URL, reading: _Reading
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    if reading.posts is not None:
+        return session.post(str(target), json=dict(reading.posts), headers=reading.sent, allow_redirects=False)
+    return session.get(str(target), headers=reading.sent, allow_redirects=False)
+
+
+def _readable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with lower-case names, without secrets, in characters that can be stored."""
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        name = name.lower()
+        if name not in _NOT_KEPT:
+            # aiohttp keeps bytes that are no UTF-8 as lone surrogates.
+            text = value if value.isascii() else _text(value.encode("utf-8", "surrogateescape"))
+            found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+async def _body(response: aiohttp.ClientResponse, coding: str, url: str, reading: _Reading) -> bytes:
+    limit = reading.limit
+    body = bytearray()
+    try:
+        async for piece in decompressed(_at_most(response.content.iter_any(), limit), coding):
+            body += piece
+            if len(body) > limit:
+                break
+        else:
+            return bytes(body)
+    except zlib.error as error:
+        raise _final("bad_encoding", url, f"its content coding {coding!r} cannot be read ({error}).") from None
+    except _TooMuch:
+        pass
+    if reading.is_cut:
+        return bytes(body[:limit])
+    raise _final("too_large", url, f"the document is larger than {limit:,} bytes.", fix="Raise http.max_bytes.")
 
 
 class _TooMuch(Exception):
@@ -340,11 +362,9 @@ def _transport_errors(url: str, deadline: float) -> Iterator[None]:
         yield
     except TimeoutError:
         raise _transient("timeout", url, f"no complete document within {deadline:g} s.") from None
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise _final("certificate", url, f"the server's certificate is not valid ({error}).") from None
-    except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
-        if isinstance(error.__cause__, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
-            raise _final("certificate", url, f"no trusted TLS connection ({error}).") from None
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
+        raise _final("certificate", url, f"no trusted TLS connection ({error}).") from None
+    except (aiohttp.ClientError, OSError) as error:
         what = f"the connection failed ({str(error) or type(error).__name__})."
         raise _transient("connection", url, what) from None
 
