@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 
 from enrich_assets.core.errors import CallError, EndpointError, EnrichError
 from enrich_assets.core.fingerprint import sha256
-from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import Settings as SettingsBase
-from enrich_assets.engine.clients import Clients, Extracted
+from enrich_assets.engine.clients import Clients, Extracted, Page
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Created, Drop, Failed, Row, row
-from enrich_assets.stats.figures import Bars, Timeline
+from enrich_assets.graphs.intelligence.source_health import (
+    SOURCES,
+    before_of,
+    failed_source,
+    most_sources_answered,
+    no_source_fails_for_long,
+    read_source,
+)
+from enrich_assets.stats.figures import Timeline
+from enrich_assets.stats.side_bars import SideBars
 from enrich_assets.web.extract import content_hash, is_html
+from enrich_assets.web.forgotten import FORGOTTEN
+from enrich_assets.web.rendered import RenderedPages
 from enrich_assets.web.sources import Entry, entries
 from enrich_assets.web.sources.source import Source
 from enrich_assets.web.urls import canonicalize
@@ -31,28 +41,6 @@ class Settings(SettingsBase):
     """Pages of one source in flight."""
     least_words: int = Field(default=20, ge=1)
     """A page with fewer words of text has no text (`no_text`)."""
-
-
-def most_sources_answered(result: PhaseResult, settings: Settings) -> str | None:
-    """At least half of the sources gave articles."""
-    counts = result.counts
-    if counts.rows_in and counts.kept * 2 < counts.rows_in:
-        return f"only {counts.kept} of {counts.rows_in} sources could be read"
-    return None
-
-
-SOURCES = {
-    "source_id": Column(str, "the source's id in the settings"),
-    "name": Column(str, "name for people"),
-    "url": Column(str, "the feed, listing or page"),
-    "kind": Column(str, "feed, listing or page"),
-    "status": Column(str, "scraped or failed"),
-    "error": Column(str, "why it failed, empty otherwise"),
-    "entries": Column(int, "entries that it lists"),
-    "articles": Column(int, "articles that came of them"),
-    "bytes": Column(int, "bytes of its documents, decompressed"),
-    "seconds": Column(float, "time it took, seconds", volatile=True),
-}
 
 
 @row(
@@ -71,14 +59,20 @@ SOURCES = {
         "text": Column(str, "text of the article without the page around it"),
         "word_count": Column(int, "words of the text"),
         "content_hash": Column(str, "SHA-256 of the normalised text"),
-        "page_sha256": Column(str, "the raw document in the page store"),
+        "extracted_by": Column(str, "what the text comes from: trafilatura, selectors, json-ld …, or a kind of source"),
+        "page_sha256": Column(str, "the raw document in the page store", volatile=True),
         "fetched_at": Column(datetime, "when the document was fetched, UTC", volatile=True),
-        "fetch_method": Column(str, "http, or stored where the page store replayed it", volatile=True),
+        "fetch_method": Column(
+            str, "http, not_modified, browser, file, feed, or stored where the page store replayed it", volatile=True
+        ),
         "http_status": Column(int, "status of the answer", volatile=True),
     },
     sides={"sources": SOURCES},
-    figures=[Bars("source_name", label="articles per source"), Timeline("published_at")],
-    checks=[Check("most_sources_answered", most_sources_answered)],
+    figures=[SideBars("sources", "articles", label="articles per source"), Timeline("published_at")],
+    checks=[
+        Check("most_sources_answered", most_sources_answered),
+        Check("no_source_fails_for_long", no_source_fails_for_long),
+    ],
 )
 async def scraped(source: Row, clients: Clients, settings: Settings) -> Created:
     """One row an article: its text and where it came from.
@@ -88,20 +82,33 @@ async def scraped(source: Row, clients: Clients, settings: Settings) -> Created:
     failed and listed; the run goes on. No model is asked.
     """
     declared = Source.model_validate({k: v for k, v in source.items() if k in Source.model_fields})
+    before = before_of(source)
     began = time.monotonic()
+    pages = RenderedPages(clients.pages) if declared.javascript == "always" else clients.pages
     try:
-        listing = await entries(declared, clients.pages)
+        listing = await entries(declared, pages)
     except Exception as error:  # the boundary that records what became of a source
         failure = _failed(error)
-        side = _health(declared, began, error=str(error) or failure.kind)
+        side = failed_source(declared, before, error=str(error) or failure.kind, seconds=time.monotonic() - began)
+        if failure.kind == FORGOTTEN:
+            named = {"row_id": _row_id(canonicalize(declared.url)), "url": declared.url, "title": ""}
+            return Created(dropped=[(named, Drop(FORGOTTEN))], side={"sources": [side]})
         return Created(side={"sources": [side]}, failure=failure)
     room = asyncio.Semaphore(settings.pages_at_once)
     found = await asyncio.gather(*(_article(declared, entry, clients, settings, room) for entry in listing.entries))
     rows = [read.row for read in found if read.without is None]
     dropped = [(read.row, read.without) for read in found if isinstance(read.without, Drop)]
     failed = [(read.row, read.without) for read in found if isinstance(read.without, Failed)]
-    size = listing.size + sum(read.size for read in found)
-    side = _health(declared, began, entries=len(listing.entries), articles=len(rows), size=size)
+    side = read_source(
+        declared,
+        before,
+        listing,
+        {_row_id(canonicalize(entry.url)): entry.published_at for entry in listing.entries},
+        [page for read in found for page in read.pages],
+        [failure for _, failure in failed],
+        articles=len(rows),
+        seconds=time.monotonic() - began,
+    )
     return Created(rows=rows, dropped=dropped, failed=failed, side={"sources": [side]})
 
 
@@ -109,50 +116,34 @@ async def scraped(source: Row, clients: Clients, settings: Settings) -> Created:
 class _Read:
     """What became of an entry: `row` is the article, or names the one that there is not and `without` says why.
 
-    `size` counts the bytes of a page of its own.
+    `pages` are the documents that were read for it alone.
     """
 
     row: Row
     without: Drop | Failed | None = None
-    size: int = 0
+    pages: Sequence[Page] = ()
 
 
 async def _article(
     source: Source, entry: Entry, clients: Clients, settings: Settings, room: asyncio.Semaphore
 ) -> _Read:
     named = {"row_id": _row_id(canonicalize(entry.url)), "url": entry.url, "title": entry.title}
+    pages: list[Page] = []
     try:
-        return await _read(named, source, entry, clients, settings, room)
+        clients.pages.refuse_forgotten(entry.url)
+        page, text = await _content(source, entry, clients, settings, room, pages)
+        words = len(text.text.split())
+        if not is_html(page) and not words:
+            return _Read(named, Drop("not_html", page.content_type), pages)
+        if words < settings.least_words:
+            return _Read(named, Drop("no_text", words, "fewer words than a text has"), pages)
+        canonical = canonicalize(text.canonical_url or page.final_url)
+        clients.pages.refuse_forgotten(canonical)
     except Exception as error:  # the boundary that records what became of an entry
-        return _Read(named, _failed(error))
-
-
-async def _read(
-    named: Row,
-    source: Source,
-    entry: Entry,
-    clients: Clients,
-    settings: Settings,
-    room: asyncio.Semaphore,
-) -> _Read:
-    # The article's own document where the source brought it, else the one that its text stands in.
-    is_own = entry.page is not None and entry.page.url == entry.url
-    page, is_read = entry.page, entry.page is not None
-    carries_text = entry.full_text is not None and (is_own or len(entry.full_text.split()) >= settings.least_words)
-    if page is not None and entry.full_text is not None and carries_text:
-        text = Extracted(entry.title, entry.author, entry.published_at, entry.language, entry.full_text, entry.url)
-    else:
-        if page is None or not is_own:
-            is_read = False
-            async with room:
-                page = await clients.pages.get(entry.url)
-        if not is_html(page):
-            return _Read(named, Drop("not_html", page.content_type))
-        text = await clients.texts.of(page)
-    words = len(text.text.split())
-    if words < settings.least_words:
-        return _Read(named, Drop("no_text", words, "fewer words than a text has"))
-    canonical = canonicalize(text.canonical_url or page.final_url)
+        failure = _failed(error)
+        if failure.kind == FORGOTTEN:  # not even the headline that a feed gives it stays
+            return _Read({**named, "title": ""}, Drop(FORGOTTEN))
+        return _Read(named, failure, pages)
     row = {
         "row_id": _row_id(canonical),
         "url": entry.url,
@@ -167,12 +158,45 @@ async def _read(
         "text": text.text,
         "word_count": words,
         "content_hash": content_hash(text.text),
+        "extracted_by": text.method,
         "page_sha256": page.sha256,
         "fetched_at": page.fetched_at,
-        "fetch_method": "feed" if is_read and not is_own else page.fetch_method,
+        "fetch_method": page.fetch_method if pages or page.url == entry.url else "feed",
         "http_status": page.http_status,
     }
-    return _Read(row, size=0 if is_read else len(page.body))
+    return _Read(row, pages=pages)
+
+
+async def _content(
+    source: Source, entry: Entry, clients: Clients, settings: Settings, room: asyncio.Semaphore, read: list[Page]
+) -> tuple[Page, Extracted]:
+    """The document that an entry's text stands in, and the text. Pages that are fetched for it are added to `read`."""
+
+    async def fetched(*, rendered: bool) -> tuple[Page, Extracted]:
+        async with room:
+            page = await (clients.pages.get(entry.url, rendered=True) if rendered else clients.pages.get(entry.url))
+        read.append(page)
+        return page, await _text(page, source, clients)
+
+    # The article's own document where the source brought it, else the one that its text stands in.
+    is_own = entry.page is not None and entry.page.url == entry.url
+    if entry.page is not None and entry.full_text is not None:
+        if is_own or len(entry.full_text.split()) >= settings.least_words:
+            about = (entry.title, entry.author, entry.published_at, entry.language)
+            return entry.page, Extracted(*about, entry.full_text, entry.url, method=source.kind)
+    if entry.page is not None and is_own:
+        page, text = entry.page, await _text(entry.page, source, clients)
+    else:
+        page, text = await fetched(rendered=source.javascript == "always")
+    if source.javascript == "when_empty" and len(text.text.split()) < settings.least_words:
+        return await fetched(rendered=True)
+    return page, text
+
+
+async def _text(page: Page, source: Source, clients: Clients) -> Extracted:
+    if not is_html(page):
+        return Extracted("", "", None, "", "", "")
+    return await clients.texts.of(page, selectors=source.selectors or None)
 
 
 def _failed(error: Exception) -> Failed:
@@ -182,24 +206,6 @@ def _failed(error: Exception) -> Failed:
     if isinstance(error, EnrichError):
         raise error
     return Failed(f"defect: {type(error).__name__}", str(error))
-
-
-def _health(
-    source: Source, began: float, *, error: str = "", entries: int = 0, articles: int = 0, size: int = 0
-) -> dict[str, Any]:
-    return {
-        "row_id": source.id,
-        "source_id": source.id,
-        "name": source.name,
-        "url": source.url,
-        "kind": source.kind,
-        "status": "failed" if error else "scraped",
-        "error": error,
-        "entries": entries,
-        "articles": articles,
-        "bytes": size,
-        "seconds": round(time.monotonic() - began, 3),
-    }
 
 
 def _row_id(canonical_url: str) -> str:
