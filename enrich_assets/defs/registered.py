@@ -11,8 +11,9 @@ from typing import Any
 
 from enrich_assets.core.errors import ArtifactError, SettingsError
 from enrich_assets.defs.budgets import check_budget
+from enrich_assets.defs.earlier import earlier
 from enrich_assets.defs.launchpad import NOTHING, OVERRIDES, Wanted
-from enrich_assets.defs.runs import check_models, earlier_reports, new_registration
+from enrich_assets.defs.runs import check_models, new_registration
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.graphs.presets import DEFAULT_PRESET, with_overrides
@@ -45,7 +46,7 @@ def registration_of(
         title=wanted.title,
     )
     registered["notes"] = [note, *registered["notes"]]
-    registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
+    registered |= earlier(graph, store, registered["settings"])
     check_models(graph, registered["settings"])
     check_budget(graph, run_id, registered["settings"], ledger)
     say(note)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from enrich_assets.core.errors import ArtifactError, RunIdError, SettingsError, UnknownRun
 from enrich_assets.core.run_id import run_id_at
 from enrich_assets.defs.budgets import check_budget
+from enrich_assets.defs.earlier import earlier
 from enrich_assets.defs.estimating import freeze_estimate
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger, utc_now
@@ -89,7 +90,7 @@ def begin_run(
         like=like,
     )
     if not like:
-        registered["earlier"] = earlier_reports(graph, store, int(registered["settings"].get("compare_with", 0)))
+        registered |= earlier(graph, store, registered["settings"])
     check_models(graph, registered["settings"])
     check_budget(graph, "", registered["settings"], ledger)
     freeze_estimate(graph, registered, store, ledger)
@@ -136,6 +137,7 @@ def new_registration(
         like=repeated,
         like_run=like,
         earlier=repeated["earlier"] if repeated else (),
+        sources_before=repeated.get("sources_before", {}) if repeated else {},
     )
     check_title(registered["title"], graph, store, ledger, where=where)
     lacking = graph.shared_of(registered["settings"]).lacking()
@@ -167,26 +169,6 @@ def check_models(graph: Graph, resolved: Mapping[str, Any]) -> None:
     endpoints = endpoints_of(resolved)
     for model in sorted({resolved[phase.name]["model"] for phase in graph.phases if phase.asks_a_model}):
         check_model(model, endpoints)
-
-
-def earlier_reports(graph: Graph, store: Store, count: int) -> list[dict[str, Any]]:
-    """What the newest complete runs reported: run_id, title, canonical_url, content_hash, sketch of each article."""
-    known: list[dict[str, Any]] = []
-    taken = 0
-    for run_id in sorted(store.runs(graph.name), reverse=True):
-        if taken >= count:
-            break
-        try:
-            document = store.load(graph.name, run_id, graph.last.name).document or {}
-        except ArtifactError:
-            continue
-        if document.get("preset") in graph.sites:
-            continue  # a site of our own writing: its articles are no news to anybody
-        taken += 1
-        for article in document.get("articles", ()):
-            memory = {name: article.get(name) for name in ("title", "canonical_url", "content_hash", "sketch")}
-            known.append({"run_id": run_id, **memory})
-    return known
 
 
 def _run_of(origin: Origin, ledger: Ledger) -> tuple[str, bool]:

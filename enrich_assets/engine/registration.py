@@ -22,12 +22,14 @@ def registration(
     like: Mapping[str, Any] | None = None,
     like_run: str = "",
     earlier: Sequence[Mapping[str, Any]] = (),
+    sources_before: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The frozen registration of a run. `like` is the registration of the run that this one repeats.
 
     Keys: preset, title, overrides, like, as_of, fresh_from, settings, settings_fingerprint, prompts, earlier (the
-    reported articles of earlier runs), notes. Raises SettingsError.
+    reported articles of earlier runs), sources_before (how each source stood in the run before), notes. Raises
+    SettingsError.
     """
     fresh_from = str(like["fresh_from"]) if like else now.isoformat()
     given = dict(values)
@@ -48,6 +50,7 @@ def registration(
         "settings_fingerprint": fingerprint(resolved),
         "prompts": {phase.name: prompt_hashes(phase) for phase in graph.phases if prompt_hashes(phase)},
         "earlier": list(earlier),
+        "sources_before": dict(sources_before or {}),
         "notes": [*notes, *_sample_note(resolved)],
     }
 

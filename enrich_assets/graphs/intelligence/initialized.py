@@ -21,4 +21,6 @@ def initialized(registration: Mapping[str, Any]) -> dict[str, Any]:
     like this one. Materialized again, it gives the same snapshot. Costs nothing.
     """
     sources = registration["settings"]["sources"]
-    return {**registration, "rows": [{"row_id": source["id"], **source} for source in sources]}
+    before = registration.get("sources_before", {})
+    rows = [{"row_id": source["id"], **source, "before": before.get(source["id"])} for source in sources]
+    return {**registration, "rows": rows}

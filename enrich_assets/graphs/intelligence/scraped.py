@@ -180,10 +180,10 @@ async def _content(
 
     # The article's own document where the source brought it, else the one that its text stands in.
     is_own = entry.page is not None and entry.page.url == entry.url
-    if entry.page is not None and entry.full_text is not None:
-        if is_own or len(entry.full_text.split()) >= settings.least_words:
-            about = (entry.title, entry.author, entry.published_at, entry.language)
-            return entry.page, Extracted(*about, entry.full_text, entry.url, method=source.kind)
+    carried = entry.full_text or ""
+    if entry.page is not None and carried and (is_own or len(carried.split()) >= settings.least_words):
+        about = (entry.title, entry.author, entry.published_at, entry.language)
+        return entry.page, Extracted(*about, carried, entry.url, method=source.kind)
     if entry.page is not None and is_own:
         page, text = entry.page, await _text(entry.page, source, clients)
     else:
