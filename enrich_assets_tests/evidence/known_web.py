@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 from upath import UPath
@@ -105,7 +106,7 @@ def _facts() -> list[Fact]:
         sentence = forms[number % len(forms)].format(**told, code=f"Z{number}")
         site = SITES[number % 3]
         second = f"{name} is a name that {place} connects with {thing}, as the almanac of {1990 + number % 9} has it."
-        url = f"http://{site}/{'-'.join(name.lower().split())}"
+        url = f"http://{site}/{quote('-'.join(name.lower().split()))}"
         facts.append(Fact(name, kind, sentence, url, second if number % 3 == 0 else ""))
     return facts
 

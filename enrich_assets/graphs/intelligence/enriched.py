@@ -22,6 +22,9 @@ from enrich_assets.evidence.settings import LookupSettings
 from enrich_assets.models.names import entities as names_in
 from enrich_assets.models.settings import EXTRACTIVE
 
+LONGEST_NAME = 100
+"""Characters; more is no name but a sentence."""
+
 Kind = Literal["company", "institution", "person", "product", "place", "other"]
 _ENTITIES_PROMPT = Path(__file__).with_name("enriched_entities.md")
 _BACKGROUND_PROMPT = Path(__file__).with_name("enriched_background.md")
@@ -132,7 +135,9 @@ def _usable(named: Iterable[NamedEntity], article: Row) -> Iterable[NamedEntity]
     spoken = _spoken(article)
     for entity in named:
         name = " ".join(entity.name.split())
-        if entity.kind == "place" or name.casefold() in passed or not names_entity(spoken, name):
+        if entity.kind == "place" or name.casefold() in passed or len(name) > LONGEST_NAME:
+            continue
+        if not names_entity(spoken, name):
             continue
         passed.add(name.casefold())
         yield NamedEntity(name=name, kind=entity.kind)
