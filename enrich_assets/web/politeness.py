@@ -15,9 +15,11 @@ from enrich_assets.core.errors import TransientError
 
 _PATIENCE = 120.0
 """Longest rest of a host that requests wait for, in seconds; `engine.backoff` has the same."""
-_LATE = 0.1
-"""How much of a delay by the machine is made good at the next start, as a share of the spacing: without it every
-start would move all that follow."""
+_NEAREST = 0.9
+"""How near a start may be to the one before, as a share of the spacing, to make good what the machine delayed: without
+it every start that was late would move all that follow."""
+_MOST_DEBT = 5
+"""Spacings by which a host can lag behind its schedule; what is more is not made good."""
 
 
 @dataclass(eq=False)
@@ -29,6 +31,8 @@ class Turn:
     spacing: float = 0.0
     started: float = -math.inf
     """When its latest request began."""
+    due: float = 0.0
+    """When its next one should begin by the schedule; it may have passed."""
     free_at: float = 0.0
     """When its next one may."""
     rests_until: float = 0.0
@@ -57,11 +61,15 @@ class Turns:
         the host rests for longer than anybody waits.
         """
         host = self._host(name) if name else Turn()
-        left = host.rests_until - asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        left = host.rests_until - now
         if left > _PATIENCE:
             raise _resting(name, left)
+        if not host.waiting and host.free_at <= now:
+            host.due = now  # it was idle: there is nothing to make good
         if spacing > host.spacing:
             host.free_at = max(host.free_at, host.started + spacing)
+            host.due = max(host.due, host.free_at)
         host.spacing = spacing
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         host.waiting.append(turn)
@@ -86,7 +94,7 @@ class Turns:
         """Begins no further request at a host for so many seconds; who waits for a long rest is told at once."""
         host = self._host(name)
         host.rests_until = max(host.rests_until, asyncio.get_running_loop().time() + seconds)
-        host.free_at = max(host.free_at, host.rests_until)
+        host.free_at = host.due = max(host.free_at, host.rests_until)
         if seconds <= _PATIENCE:
             return
         while host.waiting:
@@ -135,15 +143,11 @@ class Turns:
             if host.waiting and host.free_at <= now:
                 self._free -= 1
                 host.running += 1
-                host.started, host.free_at = now, _next_start(host, now)
+                host.started = now
+                host.due = max(host.due, now - _MOST_DEBT * host.spacing) + host.spacing
+                host.free_at = max(host.due, now + _NEAREST * host.spacing)
                 host.waiting.popleft().set_result(None)
             self._look(host)
-
-
-def _next_start(host: Turn, now: float) -> float:
-    late = now - host.free_at
-    made_good = min(late, _LATE * host.spacing) if late < host.spacing else 0.0
-    return now - made_good + host.spacing
 
 
 def _resting(name: str, seconds: float) -> TransientError:
