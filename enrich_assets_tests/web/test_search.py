@@ -15,7 +15,7 @@ from werkzeug import Request as WireRequest
 from werkzeug import Response
 
 from enrich_assets.core.errors import AddressRefused, EndpointError, FinalError, SettingsError, TransientError
-from enrich_assets.core.settings import Env
+from enrich_assets.core.settings import Env, validated_settings
 from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Hit, Search
@@ -109,8 +109,11 @@ class Answers(MemoryAnswers):
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 
 
+WAITS: list[float] = []
+
+
 async def _no_wait(seconds: float) -> None:
-    return None
+    WAITS.append(seconds)
 
 
 def with_service(
@@ -210,8 +213,29 @@ def test_errors_are_of_the_right_kind(
     assert len(httpserver.log) == (2 if error is TransientError else 1)
 
 
-def test_an_account_without_credits_is_no_matter_of_the_query(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/search").respond_with_json({"message": "Not enough credits"}, status=400)
+@pytest.mark.parametrize("kind", [Serper, SearXNG])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_service_that_asks_for_time_gets_it(
+    httpserver: HTTPServer, kind: type[Serper] | type[SearXNG], status: int
+) -> None:
+    httpserver.expect_ordered_request("/search").respond_with_data("", status=status, headers={"Retry-After": "7"})
+    httpserver.expect_ordered_request("/search").respond_with_json({"organic": [], "results": []})
+    WAITS.clear()
+    assert with_service(httpserver, kind, find_depots) == []
+    assert len(httpserver.log) == 2
+    assert max(WAITS) >= 7
+
+
+def test_a_searxng_instance_is_called_and_not_crawled(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/robots.txt").respond_with_data("User-agent: *\nDisallow: /")
+    httpserver.expect_request("/search").respond_with_json({"results": []})
+    assert with_service(httpserver, SearXNG, find_depots) == []
+    assert [request.path for request, _ in httpserver.log] == ["/search"]
+
+
+@pytest.mark.parametrize("status", [400, 429])
+def test_an_account_without_credits_is_no_matter_of_the_query(httpserver: HTTPServer, status: int) -> None:
+    httpserver.expect_request("/search").respond_with_json({"message": "Not enough credits"}, status=status)
     with pytest.raises(EndpointError):
         with_service(httpserver, Serper, find_depots)
 
@@ -250,6 +274,20 @@ def test_the_settings_choose_and_what_is_missing_is_said() -> None:
         choose(SearchSettings(provider="serper", api_key=Env(env="UNSET_KEY")))
     with pytest.raises(SettingsError, match=r"search\.base_url"):
         choose(SearchSettings(provider="searxng"))
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"provider": "serpr"}, "did you mean 'serper' or 'searxng'?"),
+        ({"provider": "catalogue"}, "known: embedded, searxng, serper"),
+        ({"chooser": "title"}, "did you mean 'titles'?"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_its_near_misses(values: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        validated_settings(SearchSettings, values, where="search")
+    assert says in str(caught.value)
 
 
 def test_real_questions_find_their_paragraph() -> None:
