@@ -34,27 +34,36 @@ class Kind(Protocol):
 
 
 def kind_names() -> tuple[str, ...]:
-    """The names of all registered kinds, sorted. Raises SettingsError when two distributions claim one name."""
-    return tuple(sorted({*OWN_KINDS, *_foreign()}))
+    """The names of all registered kinds, sorted."""
+    return tuple(sorted({*OWN_KINDS, *_registered()}))
 
 
 def kind_named(name: str) -> Kind:
     """The kind of that name.
 
-    Raises SettingsError for a name that nobody registered, with near misses, and for an entry point that cannot be
-    used, naming its distribution.
+    Raises SettingsError for a name that nobody or more than one distribution registered, and for an entry point that
+    cannot be used, naming the distributions.
     """
-    if name in OWN_KINDS and name not in _foreign():
+    check_kind(name)
+    if name in OWN_KINDS:
         kind: Kind = import_module(f"enrich_assets.web.sources.{name}").entries
         return kind
-    return _loaded(_foreign()[check_kind(name)])
+    return _loaded(_registered()[name][0])
 
 
 def check_kind(name: str) -> str:
-    """`name`, when a kind is registered by it; raises SettingsError with near misses otherwise."""
-    known = kind_names()
-    if name in known:
+    """`name`, when one kind is registered by it; raises SettingsError, with near misses, otherwise."""
+    points = _registered().get(name, ())
+    owners = [*(["enrich_assets itself"] if name in OWN_KINDS else []), *map(_distribution, points)]
+    if len(owners) == 1:
         return name
+    if owners:
+        raise SettingsError(
+            f"the kind of source {name!r} is registered by {' and by '.join(owners)}.",
+            where=f"entry points of the group {GROUP}",
+            fix="Uninstall one of them, or rename its entry point.",
+        )
+    known = kind_names()
     close = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     hint = f"Did you mean {' or '.join(repr(one) for one in close)}? " if close else ""
     raise SettingsError(
@@ -70,18 +79,12 @@ def source_error(source: Source, kind: str, what: str, fix: str = "") -> FinalEr
 
 
 @cache
-def _foreign() -> Mapping[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
+def _registered() -> Mapping[str, tuple[EntryPoint, ...]]:
+    """Entry points of other distributions by their name; one that is found twice, as it stands, counts once."""
+    found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
     for point in entry_points(group=GROUP):
-        other = "enrich_assets itself" if point.name in OWN_KINDS else _distribution(found.get(point.name))
-        if other and (point.name in OWN_KINDS or point.value != found[point.name].value):
-            raise SettingsError(
-                f"the kind of source {point.name!r} is registered by {_distribution(point)} and by {other}.",
-                where=f"entry points of the group {GROUP}",
-                fix="Uninstall one of them, or rename its entry point.",
-            )
-        found[point.name] = point
-    return found
+        found.setdefault(point.name, {}).setdefault((point.value, _distribution(point)), point)
+    return {name: tuple(points.values()) for name, points in found.items()}
 
 
 @cache
@@ -99,7 +102,5 @@ def _loaded(point: EntryPoint) -> Kind:
     return kind
 
 
-def _distribution(point: EntryPoint | None) -> str:
-    if point is None:
-        return ""
+def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unknown distribution"

@@ -42,11 +42,20 @@ async def entries(source: Source, pages: Pages) -> Listing:
 
     Raises CallError when the home page cannot be read, and FinalError of kind `no_feed_found`.
     """
+    candidate, found = await discovered(source, pages)
+    if candidate is None:
+        return found
+    note = f"reads the {candidate.kind} {candidate.url}, {candidate.why}."
+    return replace(found, taken=candidate.url, warnings=(note, *found.warnings))
+
+
+async def discovered(source: Source, pages: Pages) -> tuple[Candidate | None, Listing]:
+    """What the site's entries are read from, None for the page itself, and what it lists; raises as `entries` does."""
     home = await pages.get(source.url)
     if await asyncio.to_thread(feed.is_feed, source, home):
-        return await asyncio.to_thread(_chosen, source, feed.listing_of(source, home), home.final_url)
+        return None, await asyncio.to_thread(_chosen, source, feed.listing_of(source, home), home.final_url)
     documents = [home]
-    empty: Listing | None = None
+    empty: tuple[Candidate, Listing] | None = None
     tried: set[str] = {canonicalize(home.final_url)}
     async for candidate in _candidates(home, pages, documents):
         name = canonicalize(candidate.url)
@@ -63,14 +72,12 @@ async def entries(source: Source, pages: Pages) -> Listing:
         except CallError:
             continue
         documents += found.documents
-        found = replace(_chosen(source, found, home.final_url), taken=candidate.url)
-        note = f"reads the {candidate.kind} {candidate.url}, {candidate.why}."
-        found = replace(found, documents=tuple(documents), warnings=(note, *found.warnings))
+        found = replace(_chosen(source, found, home.final_url), documents=tuple(documents))
         if found.entries:
-            return found
-        empty = empty or found
+            return candidate, found
+        empty = empty or (candidate, found)
     if empty is not None:
-        return replace(empty, documents=tuple(documents))
+        return empty[0], replace(empty[1], documents=tuple(documents))
     raise source_error(
         source,
         "no_feed_found",
