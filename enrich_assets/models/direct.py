@@ -19,15 +19,24 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from enrich_assets.core.errors import CallError, EndpointError, MalformedAnswer
+from enrich_assets.core.errors import (
+    AddressRefused,
+    CallError,
+    EndpointError,
+    FinalError,
+    MalformedAnswer,
+    TransientError,
+)
 from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
 from enrich_assets.models.faults import error_code, failed_call
 from enrich_assets.models.llm import endpoint_of, key_of, parameters_of, usable
 from enrich_assets.models.places import limits_of
 from enrich_assets.models.prices import are_told, has_own_prices, listed_cost, own_cost
+from enrich_assets.models.reach import guard_of, refused_endpoint
 from enrich_assets.models.schemas import format_text
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.weights import weight_of
+from enrich_assets.web.guard import AddressGuard, GuardedResolver
 
 ANSWER_LIMIT = 10_000_000
 """Most bytes of an answer that are read."""
@@ -51,6 +60,7 @@ class DirectModels:
 
     def __init__(self, endpoints: Mapping[str, ModelEndpoint]) -> None:
         self._endpoints = dict(endpoints)
+        self._guard = guard_of(self._endpoints.values())
         self._sessions: dict[asyncio.AbstractEventLoop, _Opened] = {}
 
     def parameters(self, model: str) -> Mapping[str, Any]:
@@ -82,7 +92,7 @@ class DirectModels:
             ) as response:
                 status, headers = response.status, response.headers
                 raw = await _read(response, ANSWER_LIMIT)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TransientError, FinalError):
             return False  # what is wrong, the first request for an answer tells
         found = _parsed(raw or b"")
         if status in (401, 403):
@@ -122,6 +132,10 @@ class DirectModels:
         except ValueError:  # aiohttp's word for a line break in a header, and the message may quote it
             fix = "Check the environment variable that holds the key."
             raise failed_call("It holds a line break.", model=model, known="authentication") from None
+        except AddressRefused as error:
+            raise refused_endpoint(error, model=model) from None
+        except (TransientError, FinalError) as error:  # of the resolver
+            raise failed_call(error.what, model=model, key=key, known="connection") from None
         except (aiohttp.ClientError, OSError) as error:
             text = str(error) or type(error).__name__
             has_left = not isinstance(error, _NEVER_LEFT)
@@ -139,7 +153,7 @@ class DirectModels:
         known = self._sessions.get(loop)
         if known is not None and not known.session.closed:
             return known.session
-        life = _life(lambda: self._sessions.pop(loop, None))
+        life = _life(lambda: self._sessions.pop(loop, None), self._guard)
         # The first step of an asynchronous generator is what makes the loop finish it when it ends.
         session = await anext(life)
         self._sessions[loop] = _Opened(session, life)
@@ -152,11 +166,11 @@ class _Opened:
     life: AsyncGenerator[aiohttp.ClientSession, None]
 
 
-async def _life(forget: Callable[[], object]) -> AsyncGenerator[aiohttp.ClientSession, None]:
+async def _life(forget: Callable[[], object], guard: AddressGuard) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """A session that lives until the loop ends: `asyncio.run` finishes generators while sockets can still close."""
     session = aiohttp.ClientSession(
         # The engine's window decides how many requests are in flight.
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+        connector=aiohttp.TCPConnector(resolver=GuardedResolver(guard), limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )

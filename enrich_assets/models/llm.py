@@ -18,6 +18,7 @@ from enrich_assets.models.faults import translated
 from enrich_assets.models.lite import close_clients_with_loop, litellm_offline
 from enrich_assets.models.places import limits_of
 from enrich_assets.models.prices import are_told, cost_of
+from enrich_assets.models.reach import check_reach
 from enrich_assets.models.schemas import format_text, speaks_json_schema, with_schema_in_words
 from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
 from enrich_assets.models.weights import weight_of
@@ -67,6 +68,7 @@ class LiteLlm:
         """
         endpoint = endpoint_of(model, self._endpoints)
         key = key_of(endpoint, model)
+        await check_reach(endpoint, model=model)
         litellm = litellm_offline()
         await close_clients_with_loop()
         started = time.perf_counter()

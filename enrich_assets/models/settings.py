@@ -23,6 +23,9 @@ class ModelEndpoint(Settings):
     """litellm's name, `provider/model`."""
     base_url: str | None = None
     """Another endpoint than the provider's own."""
+    allow_private: bool = False
+    """Whether the host of `base_url` may be a name that stands for addresses of a private network, or of this machine.
+    An address written out, and localhost, need no permission."""
     api_key: Env | None = None
     """Reference to the key, `{env: NAME}`; without it the provider's usual variable is read."""
     temperature: float | None = Field(default=0.0, ge=0, le=2)
