@@ -132,7 +132,7 @@ def _check_run(
     if named:
         damage.append(f"{run_id}: enrich resume {run_id} makes {named[0]} and what follows again.")
     if instance is not None:
-        closed = close_dead_launches(instance, run_id)
+        closed = close_dead_launches(instance, run_id, ledger=place.ledger)
         if closed:
             repaired.append(f"{run_id}: {counted(len(closed), 'launch', 'launches')} of a dead process closed.")
     if not _is_worked_on(place, run_id):

@@ -64,7 +64,8 @@ def execute_and_tell(
 ) -> None:
     """Executes the phases with visible progress and says how it ended; raises typer.Exit(1) when it failed."""
     place.ledger.refuse_if_worked_on(run_id)  # before a launch is recorded that could only fail
-    close_dead_launches(instance, run_id)
+    # Whoever let a lease run out has lost the phases of this run to this process.
+    close_dead_launches(instance, run_id, ledger=place.ledger, silent_seconds=0.0)
     storage = str(place.store.root)
     try:
         with followed(graph, run_id, phases, storage=storage):

@@ -23,10 +23,15 @@ def pause(
 
     `enrich resume RUN` goes on.
     """
+    from enrich_assets.cli.progress import read_progress
+
     with open_place(to_execute=True) as place:
-        _, run_id = place.find_run(run_name)
+        graph, run_id = place.find_run(run_name)
         is_at_work = _is_at_work(place, run_id)
         place.ledger.ask_pause(run_id)
+        if not is_at_work and read_progress(place.ledger, run_id, graph.names).state == "complete":
+            print(f"Run {run_id} is complete: there is nothing to pause.")
+            return
         if not is_at_work:
             print(
                 f"Nobody works on run {run_id}.\nA launch that is between two of its phases stops before the next one."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from enrich_assets.cli.output import clean, counted, sentence
+from enrich_assets.cli.output import clean, counted, say, sentence
 from enrich_assets.cli.place import DEFAULT_GRAPH, Place, open_place
 from enrich_assets.core.errors import UserError
 
@@ -101,6 +101,7 @@ def resume(
         raise UserError("RUN and --latest exclude each other.", fix="Name one of them.")
     with open_place(to_execute=True) as place:
         graph, run_id = place.find_run(run_name or "latest")
+        place.ledger.refuse_if_worked_on(run_id)  # else its answers would stop counting under whoever works there
         import_quietly()
         from enrich_assets.cli.execution import check_ready, execute_and_tell, phases_with_failed_rows
         from enrich_assets.defs.instance import open_instance
@@ -121,7 +122,6 @@ def resume(
         number = graph.number(start.phase)
         why = sentence(start.why if start.state == "done" else f"which is {start.state}: {start.why}")
         print(f"Run {run_id} goes on at {number} {start.phase.name}, {why}", flush=True)
-        place.ledger.refuse_if_worked_on(run_id)  # else its answers would stop counting under whoever works there
         for phase in failed:
             place.ledger.renew(run_id, phase.name, only_failed=True)
         with open_instance() as instance:
@@ -146,7 +146,7 @@ def _new_run(
     launch: bool = False,
 ) -> None:
     from enrich_assets.graphs.catalog import graph_named
-    from enrich_assets.graphs.presets import load_settings_file
+    from enrich_assets.graphs.presets import DEFAULT_PRESET, load_settings_file
 
     path = file.absolute() if file is not None else None
     values: dict[str, Any] | None = load_settings_file(path) if path is not None else None
@@ -171,6 +171,8 @@ def _new_run(
                 title=title,
                 like=like,
             )
+            if not (preset or like or path):
+                say(f"No preset is named: it starts from {DEFAULT_PRESET}. enrich presets lists them.")
             if prepare:
                 print(f"Run {run_id} is prepared.\nnext    enrich resume {run_id}")
                 return

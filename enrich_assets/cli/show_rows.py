@@ -19,7 +19,8 @@ _FIRST_ROWS = 50
 
 def rows_of(place: Place, graph: Graph, run_id: str, phase: Phase, *, state: str = "") -> tuple[list[RowState], bool]:
     """The rows of a phase in the order of its input, only those of one `state` where it is named; and whether they
-    stand as published, because nobody works on the phase.
+    stand as published, because nobody works on the phase. Of a phase that makes rows of its own, those which it dropped
+    or which failed follow.
 
     Raises UserError for a phase without rows and for an unknown state, ArtifactMissing when the phase before it has
     published nothing.
@@ -36,8 +37,11 @@ def rows_of(place: Place, graph: Graph, run_id: str, phase: Phase, *, state: str
     row = next((row for row in ledger.phases(run_id) if row["phase"] == phase.name), None)
     status = "" if row is None else str(row["status"])
     published = _published(place, graph, run_id, phase)
+    rows = _input_rows(place, graph, run_id, main)
+    if phase.creates and published is not None and status != "running":
+        rows += _created_rows(place, graph, run_id, phase, {row_id for row_id, _ in rows})
     found = row_states(
-        _input_rows(place, graph, run_id, main),
+        rows,
         status=status,
         requests=ledger.row_requests(run_id, phase.name),
         # In a phase that asks more than once a row, one answer does not make it complete.
@@ -77,13 +81,29 @@ def print_rows(rows: list[RowState], run_id: str, phase: Phase, *, is_published:
 
 
 def _input_rows(place: Place, graph: Graph, run_id: str, main: Phase) -> list[tuple[str, str]]:
-    loaded = place.store.load(graph.name, run_id, main.name)
+    from enrich_assets.core.errors import ArtifactMissing
+
+    try:
+        loaded = place.store.load(graph.name, run_id, main.name)
+    except ArtifactMissing as error:
+        # That one alone might lack its own input.
+        error.fix = f"Its rows come from there: enrich resume {run_id} makes it."
+        raise
     if loaded.table is None:
         rows = (loaded.document or {}).get("rows", [])
     else:
         named = [name for name in ("row_id", "title", "name") if name in loaded.table.column_names]
         rows = loaded.table.select(named).to_pylist()
     return [(str(row["row_id"]), str(row.get("title") or row.get("name") or "")) for row in rows]
+
+
+def _created_rows(place: Place, graph: Graph, run_id: str, phase: Phase, inputs: set[str]) -> list[tuple[str, str]]:
+    """The rows among the dropped and failed ones that came in with no input: the phase made them."""
+    found = {}
+    for name in ("dropped", "failed"):
+        for row in place.store.side(graph.name, run_id, phase.name, name).to_pylist():
+            found[str(row["row_id"])] = str(row.get("title") or row.get("name") or row.get("url") or "")
+    return [(row_id, title) for row_id, title in found.items() if row_id not in inputs]
 
 
 def _published(place: Place, graph: Graph, run_id: str, phase: Phase) -> Published | None:

@@ -20,6 +20,12 @@ def open_instance() -> dg.DagsterInstance:
     try:
         return dg.DagsterInstance.get()
     except Exception as error:  # Dagster raises many kinds for a bad dagster.yaml; each is the user's to mend
+        if driver := _lacking_driver(error):
+            raise UserError(
+                f"the Python package {driver}, as which SQLAlchemy reads the URL of Dagster's storage, is missing.",
+                where=os.environ.get("DAGSTER_HOME", ""),
+                fix="Name the driver in the URL: postgresql+psycopg2://… in place of postgresql://…",
+            ) from error
         damaged = damaged_databases()
         if damaged:
             raise database_error(damaged) from error
@@ -28,6 +34,15 @@ def open_instance() -> dg.DagsterInstance:
             where=os.environ.get("DAGSTER_HOME", ""),
             fix="Correct its dagster.yaml, or unset DAGSTER_HOME to use the project's own.",
         ) from error
+
+
+def _lacking_driver(error: BaseException | None) -> str:
+    """The Postgres driver that could not be imported, where that is what went wrong."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name in ("psycopg", "asyncpg", "pg8000"):
+            return error.name
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def database_error(damaged: list[Path]) -> UserError:

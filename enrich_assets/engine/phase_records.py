@@ -70,6 +70,18 @@ class PhaseRecords(Connected):
         query = query.order_by(table.c.run_id, table.c.number)
         return [dict(found._mapping) for found in self._read(query)]
 
+    def silent_seconds(self, run_id: str, holder: str) -> float | None:
+        """Seconds by the database's clock since the lease of a process on a phase of the run ran out; below 0 while it
+        holds. None where no lease of the run is this process's: then nothing is known of it."""
+        table = tables.leases
+        named = table.c.name.startswith(f"{run_id}/", autoescape=True) & (table.c.holder == holder)
+        since = self._read_by(
+            lambda connection: connection.execute(
+                sa.select(tables.clock(connection) - sa.func.max(table.c.expires_at)).where(named)
+            ).scalar()
+        )
+        return None if since is None else float(since)
+
     def row_requests(self, run_id: str, phase: str) -> list[RowRequest]:
         """Every paid request that a phase of a run sent, or was about to, in all its attempts; oldest first."""
         table = tables.spending

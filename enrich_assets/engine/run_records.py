@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import zlib
 from collections.abc import Mapping
@@ -84,8 +85,12 @@ class RunRecords(Connected):
                 f"{len(titled)} runs have the title {_short(reference)}.", fix=f"Name one: {', '.join(titled)}."
             )
         newest = ", ".join(str(found["run_id"]) for found in known)
+        names = [str(one[key]) for one in self._runs_where(graph) for key in ("run_id", "title") if one[key]]
+        close = difflib.get_close_matches(sought[:100], dict.fromkeys(names), n=2, cutoff=0.75)
+        hint = f"Did you mean {' or '.join(map(_short, close))}? " if close else ""
         raise UnknownRun(
-            f"no run has the ID or title {_short(reference)}.", fix=f"The newest are {newest}; enrich runs lists all."
+            f"no run has the ID or title {_short(reference)}.",
+            fix=f"{hint}The newest are {newest}; enrich runs lists all.",
         )
 
     def _runs_where(self, graph: str | None, *conditions: Any, limit: int = 1000) -> list[dict[str, Any]]:

@@ -329,12 +329,12 @@ def test_retry_failed_asks_for_nothing_but_what_failed(copy: Any, call: Any, cal
     assert "there is nothing to do" in call(copy, "resume", "--retry-failed").stdout
 
 
-def test_a_pause_of_a_run_that_nobody_works_on_says_so_and_holds_up_nothing_later(
+def test_a_pause_of_a_run_that_is_complete_says_so_and_holds_up_nothing_later(
     copy: Any, call: Any, calm: Newsroom, story: Story
 ) -> None:
     done = call(copy, "pause")
     assert done.exit_code == 0, done.output
-    assert f"Nobody works on run {story.run_id}." in done.stdout
+    assert done.stdout == f"Run {story.run_id} is complete: there is nothing to pause.\n"
     assert call(copy, "run", "latest", "--from", "tier2").exit_code == 0
     assert state(copy, call, story.run_id) == "complete"
     assert call(copy, "pause", "nope").exit_code == 2

@@ -55,6 +55,13 @@ def finished(dagster: Dagster) -> Finished:
     return Finished(run_ids, backfill_id)
 
 
+def open_menu(browser: Browser, phase: str) -> None:
+    """Opens the menu behind the arrow beside the button that materializes a phase."""
+    browser.open(f"/assets/{phase}?view=overview", "Materialize…")
+    beside = browser.page.get_by_role("button").filter(has_text="Materialize…").first
+    beside.locator("xpath=following::button[1]").click()
+
+
 def choose_partition(browser: Browser, phase: str, run_id: str) -> None:
     """Opens the dialog that materializes a phase, and picks a run in it."""
     browser.open(f"/assets/{phase}?view=overview", "Materialize…")
@@ -83,7 +90,38 @@ def test_a_partition_typed_by_hand_with_a_bad_key_is_refused_in_words_and_nothin
     browser.open(f"/runs/{launch_id}", "is not a run ID")
     browser.shot("bad key")
     assert f"{BAD_KEY!r} is not a run ID" in browser.text()
+    # What the error says of getting rid of it is there.
+    browser.see("the arrow beside Materialize…, then Delete partitions")
+    open_menu(browser, "initialized")
+    browser.see("Delete partitions")
+    browser.shot("delete partitions")
     assert sorted(path.name for path in dagster.storage.parent.rglob("*") if "monday" in path.name) == before == []
+
+
+def test_a_key_typed_by_hand_gets_its_settings_from_the_launchpad_of_the_first_phase(
+    dagster: Dagster, browser: Browser
+) -> None:
+    open_menu(browser, "initialized")
+    browser.page.get_by_text("Open launchpad").click()
+    browser.see("preset: as_registered", "overrides:", "No errors")
+    browser.shot("launchpad initialized")
+    browser.click("Add new partition")
+    browser.page.get_by_placeholder("name").last.fill("typed_by_hand")
+    browser.click("Save")
+    browser.see("preset: 'as_registered'")  # written anew for the partition that was picked
+    editor = browser.page.locator(".CodeMirror").last
+    written = "ops:\n  initialized:\n    config:\n      preset: demo\n      overrides: {tier3.threshold: 6}\n"
+    editor.evaluate("(editor, text) => editor.CodeMirror.setValue(text)", written)
+    browser.see("No errors")
+    browser.page.wait_for_timeout(1000)
+    browser.shot("launchpad initialized filled in")
+    browser.click("Materialize")
+    wait_until(lambda: dagster.launches("typed_by_hand"), 20, "the launch")
+    launch_id = dagster.launches("typed_by_hand")[0]["runId"]
+    assert dagster.wait_until_ended(launch_id) == "SUCCESS"
+    with dagster.ledger() as ledger:
+        registered = ledger.registration("typed_by_hand") or {}
+    assert (registered["preset"], registered["settings"]["tier3"]["threshold"]) == ("demo", 6)
 
 
 @pytest.mark.long
