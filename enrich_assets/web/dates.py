@@ -19,9 +19,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def best_date(tree: Any, things: Sequence[dict[str, Any]], day: str) -> datetime | None:
     """The moment of publication in UTC, or None.
 
-    `things` are the page's linked data; `day` is the day that htmldate found (YYYY-MM-DD or ''). Of the moments that the page states, as
-    article:published_time or as datePublished of its microdata or linked data, the first within a day of it wins, else the first of an
-    article (a web page's own date is often that of its section); a `time` element only adds the hour to that day.
+    `things` are the page's linked data; `day` is the day that htmldate found (YYYY-MM-DD or ''). Of the moments that
+    the page states, as article:published_time or as datePublished of its microdata or linked data, the first within a
+    day of it wins, else the first of an article (a web page's own date is often that of its section); a `time`
+    element only adds the hour to that day.
     """
     found = as_date(day)
     stated = [

@@ -15,7 +15,7 @@ _HIDDEN = frozenset(["script", "style", "noscript", "template", "head", "iframe"
 
 
 def html_tree(text: str) -> Any:
-    """An HTML document as an lxml tree, or None when there is no element in it."""
+    """An HTML document as an lxml tree, or None when there is no element in it. Raises MemoryError."""
     import lxml.etree
     import lxml.html
 
@@ -23,7 +23,11 @@ def html_tree(text: str) -> Any:
         # Bytes with a stated encoding: lxml refuses text that carries an XML declaration.
         parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True, remove_pis=True)
         return lxml.html.document_fromstring(text.replace("\x00", "").encode("utf-8", "replace"), parser=parser)
-    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, AssertionError):
+    except lxml.etree.XMLSyntaxError as error:
+        if error.code == lxml.etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError from None
+        return None
+    except (lxml.etree.ParserError, AssertionError):
         return None
 
 

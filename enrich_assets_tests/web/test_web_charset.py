@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich_assets.web.charset import codec_of, decoded, stated_codec
@@ -75,6 +75,7 @@ def test_the_text_is_read_in_what_is_stated(body, declared, expected):
     assert expected in decoded(body, declared)
 
 
+@settings(deadline=None)  # the guess imports its tables when it is first asked
 @given(st.binary(max_size=300), st.text(max_size=20))
 def test_no_bytes_and_no_label_break_it(body, declared):
     assert isinstance(decoded(b"<meta " + body, declared), str)

@@ -1,0 +1,79 @@
+"""What stored pages hold, kept beside them, so that an unchanged page is not extracted again by anybody."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from functools import cache
+
+from upath import UPath
+
+from enrich_assets.core.errors import ArtifactError
+from enrich_assets.core.files import files_below, read_bytes, remove, remove_empty_folders, write_atomic
+from enrich_assets.core.fingerprint import fingerprint
+from enrich_assets.engine.clients import Extracted, Page, PageSelectors
+from enrich_assets.web.extraction_worker import as_json, extracted_of
+
+RULES_VERSION = 1
+"""Raised when the rules of `web.extract` give another result for the same bytes."""
+
+
+@cache
+def extractor() -> str:
+    """What extracts: the version of the own rules and of the library below them."""
+    from importlib.metadata import version
+
+    return f"rules {RULES_VERSION}, trafilatura {version('trafilatura')}, htmldate {version('htmldate')}"
+
+
+class TextStore:
+    """Extraction results below `root`, each in `texts/<2 hex>/<sha256 of the page>/<fingerprint>.json.gz`.
+
+    The fingerprint is that of the extractor and of what it looks at besides the bytes: address, content type, charset
+    and selectors. The day of the fetch, after which no date is believed, is that of the first extraction.
+    """
+
+    def __init__(self, root: UPath) -> None:
+        self._root = root
+
+    def path(self, page: Page, selectors: PageSelectors | None) -> UPath:
+        """Where the result for a page stands."""
+        asked = {
+            "extractor": extractor(),
+            "url": page.final_url,
+            "type": page.content_type,
+            "charset": page.charset,
+            "selectors": None
+            if selectors is None
+            else [selectors.title, selectors.author, selectors.published, selectors.text],
+        }
+        return self._folder(page.sha256) / f"{fingerprint(asked)}.json.gz"
+
+    def get(self, page: Page, selectors: PageSelectors | None) -> Extracted | None:
+        """The kept result, or None where there is none that is whole. Raises StorageError."""
+        try:
+            packed = read_bytes(self.path(page, selectors))
+        except ArtifactError:
+            return None
+        try:
+            return extracted_of(json.loads(gzip.decompress(packed)))
+        except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError):
+            return None
+
+    def put(self, page: Page, selectors: PageSelectors | None, found: Extracted) -> None:
+        """Keeps a result in place of an earlier one. Raises StorageError."""
+        data = json.dumps(as_json(found), ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
+        write_atomic(self.path(page, selectors), gzip.compress(data, compresslevel=6, mtime=0))
+
+    def remove(self, page_sha256: str) -> int:
+        """Removes every result for a page; gives how many there were. Raises StorageError."""
+        folder = self._folder(page_sha256)
+        found = files_below(folder)
+        for path in found:
+            remove(path)
+        remove_empty_folders(folder, up_to=self._root)
+        return len(found)
+
+    def _folder(self, page_sha256: str) -> UPath:
+        return self._root / "texts" / page_sha256[:2] / page_sha256
