@@ -105,6 +105,7 @@ def test_a_materialization_tells_numbers_under_stable_keys_rows_and_one_figure_i
         if phase.makes == "table":
             assert metadata["dagster/row_count"].value == demo.envelope(phase.name).counts.rows_out
             assert "first_rows" in metadata
+            assert metadata["quality_score"].value == round(demo.envelope(phase.name).counts.quality_score or -1, 4)
         assert metadata["dropped"].value == sum(
             int(str(value.value)) for name, value in metadata.items() if name.startswith("dropped/")
         )
