@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from enrich_assets.cli import budget, check, estimate, pause, presets, run, runs, show, ui, watch
+from enrich_assets.cli import budget, check, estimate, forget, pause, presets, run, runs, show, sources, ui, watch
 from enrich_assets.cli.output import clean, write_error
 from enrich_assets.core.errors import EnrichError
 
@@ -75,6 +75,8 @@ app.command("watch")(watch.watch)
 app.command("pause")(pause.pause)
 app.command("budget")(budget.budget)
 app.command("check")(check.check)
+app.command("forget")(forget.forget)
+app.add_typer(sources.app, name="sources")
 app.command("ui")(ui.ui)
 app.command("presets")(presets.presets)
 

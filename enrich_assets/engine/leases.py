@@ -102,11 +102,13 @@ def acquire(engine: sa.Engine, name: str, *, holder: str = "", seconds: float = 
     return Lease(engine, name, token, seconds)
 
 
-def refuse_if_taken(engine: sa.Engine, prefix: str) -> None:
-    """Raises LeaseTaken when a living process holds a lease whose name begins so. Takes nothing itself."""
+def refuse_if_taken(engine: sa.Engine, run_id: str) -> None:
+    """Raises LeaseTaken when a living process holds the lease of a phase of the run, or, without one, of any run.
+    Takes nothing itself."""
     table = tables.leases
     with engine.connect() as connection:
-        held = table.c.name.startswith(prefix, autoescape=True) & (table.c.expires_at >= tables.clock(connection))
+        of_it = table.c.name.startswith(f"{run_id}/", autoescape=True) if run_id else table.c.name.contains("/")
+        held = of_it & (table.c.expires_at >= tables.clock(connection))
         for found in connection.execute(sa.select(table.c.name, table.c.holder).where(held)):
             if not is_dead(found.holder):
                 raise _taken(found.name, found.holder)

@@ -157,9 +157,9 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers):
             raise not_committed(error, self._where) from error
 
     def refuse_if_worked_on(self, run_id: str = "") -> None:
-        """Raises LeaseTaken when another process works on a phase of the run, or, without one, on anything."""
+        """Raises LeaseTaken when another process works on a phase of the run, or, without one, of any run."""
         try:
-            refuse_if_taken(self._engine, f"{run_id}/" if run_id else "")
+            refuse_if_taken(self._engine, run_id)
         except sa.exc.SQLAlchemyError as error:
             raise not_committed(error, self._where) from error
 

@@ -40,6 +40,7 @@ from enrich_assets.store.publication import (
     read_present,
     side_file,
 )
+from enrich_assets.store.unpublishing import unpublish
 
 _DEFAULT_ROOT = "data"
 _RUN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -129,6 +130,13 @@ class Store:
             # The artifact is in place and decides; the manifest is a view that can be rebuilt.
             log.warning("the manifest was not updated: %s", error)
         return publication.envelope
+
+    def unpublish(self, graph: str, run_id: str, phase: str) -> int:
+        """Removes everything that was published of a phase, earlier versions too; gives how many files that were.
+
+        Whoever calls it sees to the phases that were made of it, and to the views. Raises StorageError.
+        """
+        return unpublish(RunFolder(self.root, graph, run_id), phase)
 
     def envelope(self, graph: str, run_id: str, phase: str) -> Envelope:
         """The artifact's envelope, its own hash checked and nothing else; raises ArtifactMissing, ArtifactDamaged."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from upath import UPath
@@ -170,20 +169,26 @@ class ForgottenFile:
         """Takes a pattern out again for which nothing was done."""
         self._write([e for e in self.entries() if not (e.pattern == pattern.text and e.lifted_at is None)])
 
-    def finish(self, pattern: Pattern, moment: str, removed: dict[str, int]) -> None:
-        """Records that it was done; what an earlier attempt removed is counted too."""
+    def note(self, pattern: Pattern, counts: Mapping[str, int]) -> None:
+        """Records how much is about to be removed. What an attempt that was killed had recorded counts once."""
 
-        def finished(entry: Forgetting) -> Forgetting:
-            counts = {name: entry.removed.get(name, 0) + removed.get(name, 0) for name in {**entry.removed, **removed}}
-            return replace(entry, finished_at=moment, removed=counts)
+        def noted(entry: Forgetting) -> Forgetting:
+            together = max if entry.finished_at is None else int.__add__
+            names = {**entry.removed, **counts}
+            removed = {name: together(entry.removed.get(name, 0), counts.get(name, 0)) for name in names}
+            return replace(entry, finished_at=None, removed=removed)
 
-        self._change(pattern, finished)
+        self._change(pattern, noted)
+
+    def finish(self, pattern: Pattern, moment: str) -> None:
+        """Records that all of it is removed."""
+        self._change(pattern, lambda entry: replace(entry, finished_at=moment))
 
     def lift(self, pattern: Pattern, moment: str) -> bool:
         """Lets its pages be read again; False where the pattern does not hold."""
         return self._change(pattern, lambda entry: replace(entry, lifted_at=moment))
 
-    def _change(self, pattern: Pattern, change: Any) -> bool:
+    def _change(self, pattern: Pattern, change: Callable[[Forgetting], Forgetting]) -> bool:
         found = self.entries()
         changed = [change(e) if e.pattern == pattern.text and e.lifted_at is None else e for e in found]
         if changed != found:

@@ -94,7 +94,7 @@ class PageStore:
             raise
         return True
 
-    def keys(self) -> Iterator[str]:
+    def hashes(self) -> Iterator[str]:
         """Hashes of the documents of which anything stands there, sorted; nothing is read."""
         root = self._root / "pages"
         for prefix in names_in(root):
