@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 
 _AT_ONCE = 1_000_000
 """Most bytes that are unpacked before other requests have their turn."""
+_MOST_MEMBERS = 1000
+"""Members of a gzip body: each costs time, and may hold nothing."""
 
 
 async def decompressed(pieces: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
@@ -25,12 +27,15 @@ async def decompressed(pieces: AsyncIterator[bytes], coding: str) -> AsyncIterat
         return
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise zlib.error("only gzip and deflate were asked for")
-    inflater, begun = None, False
+    inflater, begun, members = None, False, 0
     async for piece in pieces:
         while piece:
             if inflater is None:
                 # "deflate" means zlib, but some servers send it without the header (RFC 9110, 8.4.1.2).
                 is_raw = coding == "deflate" and (piece[0] & 0x0F) != 8
+                members += 1
+                if members > _MOST_MEMBERS:
+                    raise zlib.error(f"it is made of more than {_MOST_MEMBERS:,} parts")
                 inflater = zlib.decompressobj(-15 if is_raw else 47)
             try:
                 yield inflater.decompress(piece, _AT_ONCE)
