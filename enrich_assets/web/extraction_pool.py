@@ -209,8 +209,9 @@ def _environment() -> dict[str, str]:
 
 def _is_alive(connection: socket.socket) -> bool:
     """Whether a worker that has nothing to say is still at the other end."""
+    connection.setblocking(False)
     try:
-        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return True
     except OSError:
