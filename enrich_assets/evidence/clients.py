@@ -11,6 +11,7 @@ from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import Clients
 from enrich_assets.evidence.choosers import chooser_of
+from enrich_assets.web.browser import Browser
 from enrich_assets.web.extraction_pool import ExtractionPool
 from enrich_assets.web.forgotten import ForgottenFile
 from enrich_assets.web.http import HttpClient
@@ -33,15 +34,21 @@ async def open_clients(
     documents: Callable[[], Iterable[IndexedPage]],
     routes: Mapping[str, tuple[str, int]],
 ) -> AsyncIterator[Clients]:
-    """Clients that share one http client and the processes that extract, which are closed at the end.
+    """Clients that share one http client, a browser and the processes that extract, which are closed at the end.
 
     `documents` feed the embedded index.
     """
     texts = ExtractedTexts(TextStore(storage), ExtractionPool())
-    async with HttpClient(http, routes=routes) as client, texts:
+    async with HttpClient(http, routes=routes) as client, Browser(client) as browser, texts:
         yield Clients(
             llm=asker,
-            pages=StoredPages(client, PageStore(storage), calls, forgotten=ForgottenFile(storage).holding()),
+            pages=StoredPages(
+                client,
+                PageStore(storage),
+                calls,
+                renderer=browser,
+                forgotten=ForgottenFile(storage).holding(),
+            ),
             texts=texts,
             search=open_search(search, http=client, calls=calls, documents=documents),
             chooser=chooser_of(search),

@@ -13,19 +13,14 @@ import contextlib
 import copy
 import os
 import tempfile
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.deadlines import waiting_for_a_turn
 from enrich_assets.web.browser_proxy import USER, BrowserProxy
-from enrich_assets.web.browser_visit import MAX_REQUESTS, Permission, Visit
+from enrich_assets.web.browser_visit import MAX_REQUESTS, Visit
 from enrich_assets.web.chromium import Chromium, find_chromium
-from enrich_assets.web.guard import AddressGuard
-from enrich_assets.web.http import Fetched
-from enrich_assets.web.settings import HttpSettings
+from enrich_assets.web.http import Fetched, HttpClient
 
 TABS = 4
 """Pages that are open at once; each is a process of 50 to 300 MB."""
@@ -35,20 +30,13 @@ _TIDY_SECONDS = 5.0
 class Browser:
     """Renders pages; an async context manager. Chromium starts with the first page and ends with the context.
 
-    Every connection goes through `guard`. `permission` is asked for every document that a page itself becomes, and
-    raises CallError for one that may not be read (robots.txt). No cookie outlives its page.
+    It is as polite and as careful as `http`: every connection goes through the same guard, robots.txt is asked about
+    every document that a page becomes, and pages keep the spacing of their hosts. No cookie outlives its page.
     """
 
-    def __init__(
-        self,
-        settings: HttpSettings,
-        guard: AddressGuard,
-        *,
-        permission: Permission | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._settings, self._guard, self._permission, self._clock = settings, guard, permission, clock
-        self._slots = asyncio.Semaphore(min(TABS, settings.concurrency))
+    def __init__(self, http: HttpClient) -> None:
+        self._http, self._settings = http, http.settings
+        self._slots = asyncio.Semaphore(min(TABS, http.settings.concurrency))
         self._starting = asyncio.Lock()
         self._session: _Session | None = None
         self._refusal: FinalError | None = None
@@ -69,7 +57,7 @@ class Browser:
         Raises like `HttpClient.get`, the whole page with everything that it loads within http.deadline_seconds and
         http.max_bytes; and FinalError of kinds `not_html` (a download, a picture) and `no_browser`.
         """
-        self._guard.checked(url)
+        self._http.guard.checked(url)
         with waiting_for_a_turn():
             await self._slots.acquire()
         try:
@@ -80,44 +68,29 @@ class Browser:
             self._slots.release()
 
     async def _visit(self, session: _Session, url: str) -> Fetched:
-        traffic = session.proxy.open(max_bytes=self._settings.max_bytes, max_requests=MAX_REQUESTS)
-        visit = Visit(
-            url,
-            settings=self._settings,
-            guard=self._guard,
-            traffic=traffic,
-            permission=self._permission,
-            clock=self._clock,
-        )
-        started = time.monotonic()
-        work = asyncio.create_task(session.crawl(visit))
-        try:
-            html, final_url = await self._first_end(visit, work)
-            return visit.fetched(html, final_url, time.monotonic() - started)
-        finally:
-            tidying = asyncio.create_task(self._tidy(session, visit, work))
-            self._tidying.add(tidying)
-            tidying.add_done_callback(self._tidying.discard)
+        with contextlib.ExitStack() as after:
+            # The host's turn ends with its answer: what the page does then, nobody else has to wait for.
+            async with self._http.turn(url):
+                traffic = session.proxy.open(max_bytes=self._settings.max_bytes, max_requests=MAX_REQUESTS)
+                visit = Visit(url, http=self._http, traffic=traffic)
+                work = asyncio.create_task(session.crawl(visit))
+                after.callback(self._tidy_later, session, visit, work)
+                await _first(visit.seconds_left, work, visit.answered, visit.stopped, traffic.is_too_large)
+            await self._ended(visit, work)
+            return visit.fetched(*work.result())
 
-    async def _first_end(self, visit: Visit, work: asyncio.Task[tuple[str, str]]) -> tuple[str, str]:
-        ends = [work, asyncio.create_task(visit.stopped.wait()), asyncio.create_task(visit.traffic.is_too_large.wait())]
-        try:
-            done, _ = await asyncio.wait(
-                ends, timeout=self._settings.deadline_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            for watch in ends[1:]:
-                watch.cancel()
+    async def _ended(self, visit: Visit, work: asyncio.Task[tuple[str, str]]) -> None:
+        """Waits until the page is finished; raises what it ended with otherwise."""
+        await _first(visit.seconds_left, work, visit.stopped, visit.traffic.is_too_large)
         if visit.error is not None:
             raise visit.error
         if visit.traffic.is_too_large.is_set():
             raise visit.too_large()
-        if not done:
+        if not work.done():
             raise visit.timeout()
-        try:
-            return work.result()
-        except Exception as error:  # crawl4ai raises RuntimeError, Playwright errors of its own
-            raise visit.failure(error) from None
+        error = work.exception()
+        if isinstance(error, Exception):  # crawl4ai raises RuntimeError, Playwright errors of its own
+            raise visit.failure(error)
 
     async def _running(self) -> _Session:
         async with self._starting:
@@ -128,11 +101,16 @@ class Browser:
                 await session.close()
             if self._session is None:
                 try:
-                    self._session = await _Session.open(self._settings, self._guard)
+                    self._session = await _Session.open(self._http)
                 except FinalError as error:
                     self._refusal = error  # the next page would find no other browser
                     raise
             return self._session
+
+    def _tidy_later(self, session: _Session, visit: Visit, work: asyncio.Task[tuple[str, str]]) -> None:
+        tidying = asyncio.create_task(self._tidy(session, visit, work))
+        self._tidying.add(tidying)
+        tidying.add_done_callback(self._tidying.discard)
 
     async def _tidy(self, session: _Session, visit: Visit, work: asyncio.Task[tuple[str, str]]) -> None:
         """Closes what the page leaves behind; a browser that does not let go of a page is not used again."""
@@ -165,12 +143,12 @@ class _Session:
         self._usable = value
 
     @classmethod
-    async def open(cls, settings: HttpSettings, guard: AddressGuard) -> _Session:
+    async def open(cls, http: HttpClient) -> _Session:
         """Starts proxy and browser and connects; raises FinalError of kind `no_browser`."""
         find_chromium()
         crawl4ai = await asyncio.to_thread(_crawl4ai)
         async with contextlib.AsyncExitStack() as stack:
-            proxy = await stack.enter_async_context(BrowserProxy(guard))
+            proxy = await stack.enter_async_context(BrowserProxy(http.guard))
             chromium = await Chromium.start(proxy.url)
             stack.push_async_callback(chromium.close)
             strategy = crawl4ai.async_crawler_strategy.AsyncPlaywrightCrawlerStrategy(
@@ -182,7 +160,7 @@ class _Session:
                     create_isolated_context=True,
                     accept_downloads=False,
                     ignore_https_errors=False,
-                    user_agent=settings.user_agent,
+                    user_agent=http.settings.identity,
                     verbose=False,
                 ),
                 logger=_Quiet(),
@@ -239,6 +217,16 @@ class _Session:
 
     async def _settle(self, page: Any, *, config: Any, **_: Any) -> None:
         await self._visits[config.proxy_config.password].settle(page)
+
+
+async def _first(seconds: float, work: asyncio.Task[tuple[str, str]], *events: asyncio.Event) -> None:
+    """Waits for the work or one of the events, at most so many seconds."""
+    watches = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait([work, *watches], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for watch in watches:
+            watch.cancel()
 
 
 class _Quiet:

@@ -9,20 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
 from enrich_assets.core.errors import AddressRefused, CallError, FinalError, TransientError
 from enrich_assets.web.browser_proxy import Traffic
-from enrich_assets.web.guard import AddressGuard, refused
-from enrich_assets.web.http import Fetched
+from enrich_assets.web.guard import refused
+from enrich_assets.web.http import Fetched, HttpClient
 from enrich_assets.web.retry import retry_after
-from enrich_assets.web.settings import HttpSettings
-
-Permission = Callable[[str], Awaitable[None]]
-"""Raises CallError for a document that may not be read."""
 
 MAX_REQUESTS = 300
 SETTLE_SECONDS = 8.0
@@ -41,29 +35,31 @@ _NAVIGATING = ("navigating", "context was destroyed", "Cannot find context", "Fr
 
 
 class Visit:
-    """A visit to `url`. `stopped` is set when it ended before the page was finished, with `error` as the reason."""
+    """A visit to `url`, which begins now.
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        settings: HttpSettings,
-        guard: AddressGuard,
-        traffic: Traffic,
-        permission: Permission | None,
-        clock: Callable[[], datetime],
-    ) -> None:
+    `answered` is set when a server answered; `stopped` when the visit ended before the page was finished, with `error`
+    as the reason.
+    """
+
+    def __init__(self, url: str, *, http: HttpClient, traffic: Traffic) -> None:
         self.url = url
         self.traffic = traffic
         self.context: Any = None
         self.error: CallError | None = None
         self.stopped = asyncio.Event()
-        self._settings, self._guard, self._permission, self._clock = settings, guard, permission, clock
-        self._deadline = time.monotonic() + settings.deadline_seconds
+        self.answered = asyncio.Event()
+        self._http, self._settings, self._guard = http, http.settings, http.guard
+        self._started = time.monotonic()
         self._page: Any = None
         self._cdp: Any = None
         self._asked: list[str] = []
+        self._permitted: set[str] = set()
         self._answer: tuple[str, int, dict[str, str]] | None = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the page has to be finished."""
+        return max(0.0, self._started + self._settings.deadline_seconds - time.monotonic())
 
     def stop(self, error: CallError) -> None:
         """Ends the visit with an error; the first one counts."""
@@ -89,16 +85,20 @@ class Visit:
         """Waits until the page asks for nothing more, at most half of the time that is left; judges what it became."""
         from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-        left = max(0.1, self._deadline - time.monotonic())
+        for url in dict.fromkeys(self._asked):
+            if url not in self._permitted:  # a redirect, which cannot be held back
+                await self._permit(url)
         with contextlib.suppress(PlaywrightTimeout):
-            await page.wait_for_load_state("networkidle", timeout=1000 * min(SETTLE_SECONDS, left / 2))
+            await page.wait_for_load_state(
+                "networkidle", timeout=1000 * min(SETTLE_SECONDS, max(0.1, self.seconds_left / 2))
+            )
         kind, length = await self._state()
         if kind not in _HTML:
             raise self._final("not_html", f"the document is {kind or 'of an unknown type'}, not HTML.")
         if length > self._settings.max_bytes:
             raise self.too_large()
 
-    def fetched(self, html: str, final_url: str, seconds: float) -> Fetched:
+    def fetched(self, html: str, final_url: str) -> Fetched:
         """The finished page as a document; raises CallError for what may not be kept."""
         self._raise_for_answer()
         self._guard.checked(final_url)
@@ -110,7 +110,7 @@ class Visit:
         kept["content-type"] = "text/html; charset=utf-8"
         final = urldefrag(final_url).url
         passed = tuple(url for url in dict.fromkeys(self._asked) if url != final)
-        return Fetched(self.url, final, status, kept, body, seconds, passed)
+        return Fetched(self.url, final, status, kept, body, time.monotonic() - self._started, passed)
 
     def failure(self, error: Exception) -> CallError:
         """What an error of crawl4ai or Playwright means for the page."""
@@ -158,8 +158,8 @@ class Visit:
             if is_main or urlsplit(request.url).scheme not in _INSIDE:
                 self.traffic.admit(request.url)
                 self._guard.checked(request.url)
-            if is_main and self._permission is not None:
-                await self._permission(request.url)
+            if is_main:
+                await self._permit(urldefrag(request.url).url)
         except CallError as error:
             if is_main:
                 self.stop(error)
@@ -168,6 +168,11 @@ class Visit:
             return
         with contextlib.suppress(PlaywrightError):  # the page is gone
             await route.continue_()
+
+    async def _permit(self, url: str) -> None:
+        if self._permitted:  # the first document was asked about when its turn was taken
+            await self._http.permit(url)
+        self._permitted.add(url)
 
     def _on_request(self, request: Any) -> None:
         if not self._is_main(request):
@@ -182,6 +187,7 @@ class Visit:
 
     def _on_response(self, response: Any) -> None:
         if self._is_main(response.request) and not (300 <= response.status < 400 and "location" in response.headers):
+            self.answered.set()
             self._answer = (response.url, response.status, dict(response.headers))
 
     def _on_data(self, event: dict[str, Any]) -> None:
@@ -225,7 +231,7 @@ class Visit:
         status, headers = self._answer[1:]
         what = f"the server answered {status}."
         if status >= 500 or status in _WORTH_ANOTHER_TRY:
-            wish = retry_after(headers, self._clock())
+            wish = retry_after(headers, self._http.clock())
             raise TransientError(what, where=self.url[:500], kind=f"http_{status}", retry_after=wish)
         raise self._final(f"http_{status}", what, fix="Correct the URL, or remove the source.")
 

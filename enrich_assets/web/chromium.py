@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from enrich_assets.core.errors import FinalError
 
@@ -90,8 +91,8 @@ def find_chromium(environ: Mapping[str, str] = os.environ) -> str:
 class Chromium:
     """One running browser. `cdp_url` is where it is spoken to; nobody else knows that address."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, cdp_url: str) -> None:
-        self._process, self._folder, self.cdp_url = process, folder, cdp_url
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+        self._process, self._folder, self.cdp_url = process, folder, ""
 
     @property
     def is_running(self) -> bool:
@@ -110,20 +111,21 @@ class Chromium:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--no-sandbox")  # Chromium refuses to run as root with it
         keeper = Path(__file__).with_name("chromium_keeper.py")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", str(keeper), str(os.getpid()), str(folder), *command, "about:blank",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            env=_environment(folder),
-        )  # fmt: skip
-        browser = cls(process, folder, "")
-        try:
-            browser.cdp_url = await browser._address(program)
-        except BaseException:
-            await browser.close()
-            raise
+        with tempfile.TemporaryFile() as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", str(keeper), str(os.getpid()), str(folder), *command, "about:blank",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                env=_environment(folder),
+            )  # fmt: skip
+            browser = cls(process, folder)
+            try:
+                browser.cdp_url = await browser._address(program, log)
+            except BaseException:
+                await browser.close()
+                raise
         return browser
 
     async def close(self) -> None:
@@ -139,16 +141,16 @@ class Chromium:
             await self._process.wait()
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    async def _address(self, program: str) -> str:
+    async def _address(self, program: str, log: IO[bytes]) -> str:
         told = self._folder / "profile" / "DevToolsActivePort"
-        log, last = self._folder / "chromium.log", ""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.is_running:
             lines = _read(told).split()
             if len(lines) == 2:
                 return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
-            last = _last_line(_read(log)) or last
             await asyncio.sleep(0.02)
+        log.seek(0)
+        last = _last_line(log.read(1_000_000).decode("utf-8", "replace"))
         why = f"it ended ({last or 'without a word'})" if not self.is_running else "it did not say where it listens"
         raise FinalError(
             f"Chromium did not start: {why}.",

@@ -28,15 +28,13 @@ def keep(parent: int, folder: Path, command: list[str]) -> None:
     """Runs `command` no longer than `parent` lives; `folder` is gone at the end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
-        with (folder / "chromium.log").open("wb") as log:
-            browser = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                process_group=0,
-                preexec_fn=_die_with_keeper,
-            )
+        browser = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=_die_with_keeper,
+        )
         try:
             # The end of the input says at once that the parent is gone, but a child that the parent forked may hold
             # the other end open; who the parent is says it without fail.

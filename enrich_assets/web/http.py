@@ -11,7 +11,7 @@ import time
 import zlib
 from asyncio import timeout
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -171,6 +171,28 @@ class HttpClient:
             reading = _Reading(sent, self.settings.max_bytes, whatever_status=True, posts=content)
             hop = await self._hop(url, target, reading, self.settings.deadline_seconds)
             return hop.fetched(url, target, hop.seconds)
+
+    async def permit(self, url: str) -> None:
+        """Asks whether a browser may read `url`, which fetches by itself; raises like `get` where it may not."""
+        with _named(url):
+            await self._permission(self.guard.checked(url))
+
+    @asynccontextmanager
+    async def turn(self, url: str) -> AsyncIterator[None]:
+        """A turn at the host of `url`, with the spacing that it asks for, for a reader that fetches by itself.
+
+        Raises like `get` for what robots.txt forbids, and for a host that rests.
+        """
+        with _named(url):
+            target = self.guard.checked(url)
+            crawl_delay, _ = await self._permission(target)
+            spacing = max(self.settings.seconds_between_requests, crawl_delay)
+            with waiting_for_a_turn():
+                turn = await self._turns.take(target.raw_host.decode("ascii"), spacing)
+        try:
+            yield
+        finally:
+            self._turns.give_back(turn)
 
     async def _follow(self, url: str, reading: _Reading, max_redirects: int) -> Fetched:
         current = self.guard.checked(url)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import asynccontextmanager, closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from enrich_assets.web.browser import Browser
 from enrich_assets.web.browser_proxy import BrowserProxy
 from enrich_assets.web.chromium import NAMES, find_chromium
 from enrich_assets.web.guard import AddressGuard
+from enrich_assets.web.http import HttpClient
 from enrich_assets.web.settings import HttpSettings
 from enrich_assets_tests.web.web_server import serving
 
@@ -39,11 +41,11 @@ def page(body, **kept):
     return web.Response(text=f"<!doctype html><title>A page</title><body>{body}", content_type="text/html", **kept)
 
 
-def rendering(handler, *paths, permission=None, **settings):
+def rendering(handler, *paths, **settings):
     """What rendering each path in turn gives, or its error, by a handler behind the host site.example."""
 
     async def run():
-        async with site(handler, permission=permission, **settings) as browser:
+        async with site(handler, **settings) as browser:
             return [await outcome(browser, path) for path in paths]
 
     outcomes = asyncio.run(run())
@@ -51,13 +53,18 @@ def rendering(handler, *paths, permission=None, **settings):
 
 
 @asynccontextmanager
-async def site(handler, *, permission=None, **settings):
+async def browsing(routes=None, **settings):
+    """A browser over an http client of its own."""
+    chosen = HttpSettings(**{"robots": False, "seconds_between_requests": 0, "concurrency_per_host": 8, **settings})
+    async with HttpClient(chosen, routes=routes) as client, Browser(client) as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def site(handler, **settings):
     """A browser that knows one server, as site.example."""
-    async with serving(handler) as port:
-        chosen = HttpSettings(**{"deadline_seconds": 30, **settings})
-        guard = AddressGuard(chosen.allow_hosts, {"site.example": ("127.0.0.1", port)})
-        async with Browser(chosen, guard, permission=permission) as browser:
-            yield browser
+    async with serving(handler) as port, browsing({"site.example": ("127.0.0.1", port)}, **settings) as browser:
+        yield browser
 
 
 async def outcome(browser, path):
@@ -221,9 +228,9 @@ def test_nothing_on_a_page_reaches_an_address_that_the_guard_refuses():
                 paths = [f"/part{number}" for number in range(len(parts))]
                 got = await asyncio.gather(*(outcome(browser, path) for path in paths))
                 # The same server, allowed: the vectors are real ones.
-                open_guard = AddressGuard([f"127.0.0.1:{port}"], browser._guard.routes)
                 refused = len(came)
-                async with Browser(HttpSettings(), open_guard) as careless:
+                routes = browser._http.guard.routes
+                async with browsing(routes, allow_hosts=(f"127.0.0.1:{port}",)) as careless:
                     await outcome(careless, "/part0")
             return got, refused, len(came)
 
@@ -268,7 +275,7 @@ def test_a_refused_first_url_starts_no_browser():
         async with canary() as (port, came):
             urls = [url for url in spellings(port) if "localhost" not in url]
             urls += ["file:///etc/passwd", "chrome://version", "data://text/html,x", "ftp://site.example/"]
-            async with Browser(HttpSettings(), AddressGuard()) as browser:
+            async with browsing() as browser:
                 got = [await outcome(browser, url) for url in urls]
                 return got, came, browser._session
 
@@ -332,40 +339,56 @@ def endless(request):
     return kinds.get(request.path)
 
 
-def test_pages_without_end_end_in_time_and_the_next_one_is_read():
-    async def handler(request):
-        text = endless(request)
-        if text is not None:
-            return page(text)
-        if request.path in ("/body", "/drip"):
-            answer = web.StreamResponse(headers={"Content-Type": "text/html"})
-            await answer.prepare(request)
-            while True:
-                await answer.write(b"<p>more" * (20_000 if request.path == "/body" else 1))
-                await asyncio.sleep(0 if request.path == "/body" else 0.3)
-        if request.path == "/silent":
-            await asyncio.sleep(60)
-        return page("<p>an ordinary page</p>")
+async def without_end(request):
+    text = endless(request)
+    if text is not None:
+        return page(text)
+    if request.path in ("/body", "/drip"):
+        answer = web.StreamResponse(headers={"Content-Type": "text/html"})
+        await answer.prepare(request)
+        while True:
+            await answer.write(b"<p>more" * (20_000 if request.path == "/body" else 1))
+            await asyncio.sleep(0 if request.path == "/body" else 0.3)
+    if request.path == "/silent":
+        await asyncio.sleep(60)
+    return page("<p>an ordinary page</p>")
+
+
+def ends_of(paths):
+    """How each page ended, after how many seconds, and whether the next page was read."""
 
     async def run():
         taken = {}
-        async with site(handler, deadline_seconds=4, max_bytes=3_000_000) as browser:
-            await outcome(browser, "/")
-            for path in ("/alerts", "/spin", "/late-spin", "/popups", "/reload", "/grow", "/asks", "/unload", "/body",
-                         "/drip", "/silent"):  # fmt: skip
+        async with site(without_end, deadline_seconds=4, max_bytes=3_000_000) as browser:
+            hurried = browser._settings
+            patient = browser._http.settings.model_copy(update={"deadline_seconds": 60})
+            for path in ("/", *paths):
+                browser._http.settings = hurried
                 started = time.monotonic()
                 got = await outcome(browser, path)
                 seconds = time.monotonic() - started
+                browser._http.settings = patient  # the machine may have other work; the page must come
                 following = await outcome(browser, "/next")
                 taken[path] = (getattr(got, "kind", "read"), seconds, b"ordinary" in getattr(following, "body", b""))
+        del taken["/"]  # with the browser's start
         return taken
 
     taken = asyncio.run(run())
-    assert max(seconds for _, seconds, _ in taken.values()) < 5.5, taken
+    assert max(seconds for _, seconds, _ in taken.values()) < 6, taken
     assert all(read for _, _, read in taken.values()), taken
-    kinds = {path: kind for path, (kind, _, _) in taken.items()}
-    assert {kinds[path] for path in ("/alerts", "/spin", "/late-spin", "/drip", "/silent")} == {"timeout"}, kinds
-    assert (kinds["/body"], kinds["/reload"]) == ("too_large", "too_many_redirects"), kinds
+    return {path: kind for path, (kind, _, _) in taken.items()}
+
+
+def test_pages_without_end_end_in_time_and_the_next_one_is_read():
+    assert ends_of(("/alerts", "/spin", "/body", "/reload")) == {
+        "/alerts": "timeout", "/spin": "timeout", "/body": "too_large", "/reload": "too_many_redirects"
+    }  # fmt: skip
+
+
+@pytest.mark.long
+def test_other_pages_without_end_end_in_time_too():
+    ends = ends_of(("/late-spin", "/popups", "/grow", "/asks", "/unload", "/drip", "/silent"))
+    assert {ends[path] for path in ("/late-spin", "/drip", "/silent")} == {"timeout"}, ends
 
 
 def test_all_that_a_page_loads_counts_against_one_cap_also_unpacked():
@@ -458,7 +481,7 @@ def test_an_untrusted_certificate_is_not_accepted(tmp_path):
 
         server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
         port = server.sockets[0].getsockname()[1]
-        async with server, Browser(HttpSettings(), AddressGuard([f"127.0.0.1:{port}"])) as browser:
+        async with server, browsing(allow_hosts=(f"127.0.0.1:{port}",)) as browser:
             return await outcome(browser, f"https://127.0.0.1:{port}/")
 
     got = asyncio.run(run())
@@ -477,21 +500,36 @@ def test_pictures_fonts_and_media_are_not_fetched():
     assert sorted(asked) == ["/", "/d.js"]
 
 
-def test_permission_is_asked_for_every_document_that_a_page_becomes():
+def test_robots_txt_is_asked_about_every_document_that_a_page_becomes():
     asked = []
 
-    async def permission(url):
-        asked.append(url)
-        if "private" in url:
-            raise FinalError("robots.txt forbids it.", where=url, kind="robots")
+    async def handler(request):
+        asked.append(request.path)
+        if request.path == "/robots.txt":
+            return web.Response(text="User-agent: *\nDisallow: /private")
+        if request.path == "/redirect":
+            return web.Response(status=302, headers={"Location": "/private/2"})
+        return page("<script>location.href = '/private/1'</script>" if request.path == "/" else "")
+
+    by_script, by_redirect, itself = rendering(handler, "/", "/redirect", "/private/3", robots=True)
+    assert [error.kind for error in (by_script, by_redirect, itself)] == ["robots"] * 3
+    assert by_script.where == f"{ADDRESS}/private/1"
+    assert asked == ["/robots.txt", "/", "/redirect", "/private/2"]
+
+
+def test_pages_keep_the_spacing_of_their_host():
+    began = []
 
     async def handler(request):
-        asked.append(f"served {request.path}")
-        return page("<script>location.href = '/private'</script>" if request.path == "/" else "")
+        began.append(time.monotonic())
+        return page("<p>fine")
 
-    got = rendering(handler, "/", permission=permission)
-    assert got.kind == "robots" and got.where == f"{ADDRESS}/private"
-    assert asked == [f"{ADDRESS}/", "served /", f"{ADDRESS}/private"]
+    async def run():
+        async with site(handler, seconds_between_requests=2) as browser:
+            await asyncio.gather(*(outcome(browser, f"/{number}") for number in range(3)))
+
+    asyncio.run(run())
+    assert all(later - earlier > 1 for earlier, later in pairwise(began))
 
 
 def test_pages_are_read_at_once_and_know_nothing_of_each_other():
@@ -562,7 +600,7 @@ def test_a_missing_browser_is_said_once_and_clearly(monkeypatch, tmp_path):
     monkeypatch.setenv("ENRICH_CHROMIUM", str(broken))
 
     async def run():
-        async with Browser(HttpSettings(), AddressGuard()) as browser:
+        async with browsing() as browser:
             return [await outcome(browser, "http://192.0.78.1/") for _ in range(2)]
 
     for error in asyncio.run(run()):
@@ -574,7 +612,7 @@ def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "crawl4ai", None)
 
     async def run():
-        async with Browser(HttpSettings(), AddressGuard()) as browser:
+        async with browsing() as browser:
             return await outcome(browser, "http://192.0.78.1/")
 
     error = asyncio.run(run())
@@ -584,11 +622,12 @@ def test_a_missing_extra_is_named(monkeypatch):
 READER = """
 import asyncio, sys
 from enrich_assets.web.browser import Browser
-from enrich_assets.web.guard import AddressGuard
+from enrich_assets.web.http import HttpClient
 from enrich_assets.web.settings import HttpSettings
 
 async def main():
-    async with Browser(HttpSettings(), AddressGuard((), {"site.example": ("127.0.0.1", int(sys.argv[1]))})) as browser:
+    routes = {"site.example": ("127.0.0.1", int(sys.argv[1]))}
+    async with HttpClient(HttpSettings(), routes=routes) as client, Browser(client) as browser:
         got = await browser.render("http://site.example/")
         print(len(got.body), flush=True)
         if sys.argv[2] == "wait":
