@@ -249,4 +249,4 @@ def test_what_was_killed_in_the_middle_is_finished_by_the_same_command(
     [entry] = ForgottenFile(house.store.root).entries()
     assert entry.finished_at is not None and entry.removed["pages"] == 5
     assert standing_in(house.storage, *SAID, GONE) == set()
-    assert house.resume(run_id).succeeded
+    assert house.stands_at(run_id) == "scraped"
