@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter
@@ -211,6 +212,26 @@ def test_an_entity_of_another_document_is_refused(tmp_path):
     assert caught.value.kind == "external_entity"
 
 
+@pytest.mark.parametrize("kind", ["feed", "sitemap"])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<a>" * 1_000_000,
+        "<a>" * 500_000 + "</a>" * 500_000,
+        "<title>" + "<!-- " * 500_000,
+        "<title>" + "<![CDATA[" * 500_000,
+        f"<author>{'a' * 1_000_000}</author>",
+        "<item><title>x</title><link>http://site.example/1</link></item>" * 20_000,
+    ],
+    ids=["open", "closed", "comments", "cdata", "author", "items"],
+)
+def test_what_is_made_to_take_long_ends_soon(kind, inner):
+    begun = time.process_time()
+    with contextlib.suppress(FinalError):
+        listed(f"<rss version='2.0'><channel>{inner}</channel></rss>", kind)
+    assert time.process_time() - begun < 5
+
+
 def test_a_harmless_entity_is_read():
     [entry] = listed(
         '<!DOCTYPE r [\n<!ENTITY ae "Example">\n]><rss version="2.0"><channel><item><link>http://site.example/1</link>'
@@ -250,12 +271,6 @@ def _feed_files():
 KNOWN = {"entries", "none", "not_a_feed", "xml_bomb", "external_entity"}
 
 
-def test_a_fifth_of_the_real_feed_files_is_read_without_an_accident():
-    outcomes = [_outcome(path) for path in _feed_files()[::5]]
-    assert len(outcomes) > 300 and outcomes.count("entries") > 10 and set(outcomes) <= KNOWN
-
-
-@pytest.mark.long
 def test_every_real_feed_file_is_read_without_an_accident():
     outcomes = Counter(_outcome(path) for path in _feed_files())
     print(outcomes)

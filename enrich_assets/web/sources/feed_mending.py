@@ -12,12 +12,23 @@ import re
 from typing import Any
 from xml.sax.saxutils import escape
 
+from enrich_assets.web.sources.xml_bounds import is_worth_mending
+
+MOST_ITEMS = 1000
+"""Items of a feed that are read, the first ones: feeds put the newest first."""
 # Titles, names and dates are plain text in RSS; titles of Atom say themselves what they are.
 _PLAIN_NAMES = "author managingeditor webmaster pubdate lastbuilddate guid link category creator"
+_PEOPLE = frozenset(["author", "creator", "managingeditor", "webmaster"])
+LONGEST_NAME = 1000
+"""Characters of a line that names a person; feedparser looks for addresses in it, in quadratic time."""
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 _ATOM = ("{http://www.w3.org/2005/Atom}", "{http://purl.org/atom/ns#}")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_VERBATIM = re.compile(r"<!\[CDATA\[.*?\]\]>|<!--.*?-->|&(?:(#?\w{1,40});)?", re.DOTALL)
+_VERBATIM = re.compile(
+    # One that is never closed takes the rest, so that nothing is searched for its end twice.
+    r"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)|&(?:(#?\w{1,40});)?",
+    re.DOTALL,
+)
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>", re.IGNORECASE)
 _ROOT = re.compile(r"<(?![?!])[A-Za-z_][^\s>/]*")
 _PREFIX = re.compile(r"</?([A-Za-z_][\w.-]*):[A-Za-z_]")
@@ -55,6 +66,7 @@ def mended(body: bytes, charset: str) -> tuple[bytes, str]:
         return body, charset
     from lxml.etree import tostring
 
+    _cut(tree)
     _made_plain(tree, is_rss=tree.tag.rpartition("}")[2].lower() in ("rss", "rdf"))
     return tostring(tree.getroottree(), encoding="utf-8", xml_declaration=True), "utf-8"
 
@@ -90,6 +102,8 @@ def _tree(text: str) -> Any:
         return fromstring(data, XMLParser(encoding="utf-8", **bounds))
     except XMLSyntaxError:
         pass
+    if not is_worth_mending(data):
+        return None
     parser = XMLParser(encoding="utf-8", recover=True, **bounds)
     try:
         tree = fromstring(data, parser)
@@ -97,6 +111,13 @@ def _tree(text: str) -> Any:
         return None
     errors = [entry.type for entry in parser.error_log]
     return tree if tree is not None and errors == [ErrorTypes.ERR_TAG_NAME_MISMATCH] else None
+
+
+def _cut(tree: Any) -> None:
+    items = [one for one in tree.iter() if isinstance(one.tag, str) and one.tag.rpartition("}")[2] in ("item", "entry")]
+    for item in items[MOST_ITEMS:]:
+        if item.getparent() is not None:
+            item.getparent().remove(item)
 
 
 def _made_plain(tree: Any, *, is_rss: bool) -> None:
@@ -119,6 +140,8 @@ def _made_plain(tree: Any, *, is_rss: bool) -> None:
             for child in list(element):
                 element.remove(child)
             element.text = inner
+        if is_plain and name in _PEOPLE and len(element.text or "") > LONGEST_NAME:
+            element.text = (element.text or "")[:LONGEST_NAME]
         if is_plain and name == "link" and (element.text or "").strip():
             for other in ("uri", "url"):
                 element.attrib.pop(other, None)

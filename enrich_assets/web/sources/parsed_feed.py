@@ -18,6 +18,8 @@ from enrich_assets.web.dates import as_moment
 from enrich_assets.web.sources.feed_mending import mended
 
 _WRAPPER = re.compile(r"\A\s*<(?:\w+:)?div[^>]*>(.*)</(?:\w+:)?div>\s*\Z", re.DOTALL)
+_LONGEST_PERSON = 1000
+"""Characters of a line that names an author."""
 _ADDRESS = re.compile(r"(?:mailto:)?([^\s()<>\[\]:;,\"]+@[^\s()<>\[\]:;,\"]+)", re.IGNORECASE)
 
 
@@ -158,6 +160,7 @@ def _published_by(feed: Mapping[str, Any]) -> tuple[Person, ...]:
 
 def _person(text: str) -> tuple[Person, ...]:
     """`Name (address)`, `address (Name)` (RSS 2.0), or one of the two."""
+    text = text[:_LONGEST_PERSON]
     address = _ADDRESS.search(text)
     email = address.group(1) if address else ""
     rest = text.replace(address.group(), "") if address else text

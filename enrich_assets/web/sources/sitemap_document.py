@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
 from enrich_assets.web.dates import as_moment
 from enrich_assets.web.language import language_code
 from enrich_assets.web.markup import one_line
-from enrich_assets.web.sources.feed import is_feed, listing_of, looks_like
+from enrich_assets.web.sources.feed import listing_of, looks_like
 from enrich_assets.web.sources.kind import source_error
 from enrich_assets.web.sources.source import Source
-from enrich_assets.web.sources.xml_bounds import danger_in
+from enrich_assets.web.sources.xml_bounds import danger_in, is_worth_mending
 from enrich_assets.web.urls import joined
 
 MOST_URLS = 50_000
@@ -62,11 +63,8 @@ def read_sitemap(source: Source, page: Page) -> SitemapDocument:
     plain = replace(page, body=body)
     begin = body[:1000].lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
     read = _of_xml(body, page.final_url) if begin.startswith(b"<") else _of_lines(body)
-    if read is None and is_feed(source, plain):
-        listed = listing_of(source, plain).entries
-        read = SitemapDocument(
-            tuple(Located(one.url, one.updated_at, one.published_at, one.title, one.language) for one in listed)
-        )
+    if read is None:
+        read = _of_feed(source, plain)
     if read is None:
         raise source_error(
             source,
@@ -91,6 +89,16 @@ def _unpacked(source: Source, page: Page) -> bytes:
     return body
 
 
+def _of_feed(source: Source, page: Page) -> SitemapDocument | None:
+    try:
+        listed = listing_of(source, page).entries
+    except FinalError:
+        return None
+    return SitemapDocument(
+        tuple(Located(one.url, one.updated_at, one.published_at, one.title, one.language) for one in listed)
+    )
+
+
 def _of_lines(body: bytes) -> SitemapDocument | None:
     encoding = "utf-16" if body.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     lines = [line.strip() for line in body.decode(encoding, "replace").splitlines()]
@@ -103,6 +111,8 @@ def _of_lines(body: bytes) -> SitemapDocument | None:
 def _of_xml(body: bytes, base: str) -> SitemapDocument | None:
     from lxml.etree import XMLParser, XMLSyntaxError, fromstring
 
+    if not is_worth_mending(body):
+        return None
     parser = XMLParser(
         recover=True, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
     )

@@ -14,15 +14,26 @@ _USE = re.compile(rb"[&%]([^\s;&%]{1,200});")
 _ENTITY = re.compile(rb"<!ENTITY\s+(?:%\s+)?([^\s\"'>]+)\s+(?:\"([^\"]*)\"|'([^']*)')")
 _OUTSIDE = re.compile(rb"<!ENTITY\s+(?:%\s+)?[^\s\"'>]+\s+(?:SYSTEM|PUBLIC)\b")
 _DEEPEST = 20
+MOST_LEVELS = 10_000
+"""Elements within each other: parsers take time and memory for each."""
+_TAG = re.compile(
+    rb"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)|<(/?)([A-Za-z_][^\s/<>]{0,100})[^<>]{0,10000}?(/?)>", re.DOTALL
+)
+MOST_STRAY = 1000
+_STRAY = re.compile(rb"<(?![A-Za-z_/!?])")
+_VOID = frozenset([b"br", b"hr", b"img", b"input", b"link", b"meta", b"wbr"])
+"""Elements of HTML that are not closed."""
 
 
 def danger_in(body: bytes) -> tuple[Literal["xml_bomb", "external_entity"], str] | None:
     """Kind and description of what makes `body` dangerous to read as XML, or None.
 
     xml_bomb: declared entities that expand to more than a megabyte, or into themselves. external_entity: an entity
-    that stands in another document.
+    that stands in another document. Too many levels of elements are an xml_bomb as well.
     """
     flat = body.replace(b"\x00", b"")  # UTF-16 and UTF-32 reduced to their ASCII
+    if flat.count(b"<") > MOST_LEVELS and _is_too_deep(flat):
+        return "xml_bomb", f"the document has elements within each other, more than {MOST_LEVELS:,} levels of them."
     if b"<!ENTITY" not in flat:
         return None
     if _OUTSIDE.search(flat):
@@ -33,6 +44,21 @@ def danger_in(body: bytes) -> tuple[Literal["xml_bomb", "external_entity"], str]
     if expanded > MOST_ENTITY_BYTES:
         return "xml_bomb", "the document declares entities that expand to more than a megabyte."
     return None
+
+
+def is_worth_mending(body: bytes) -> bool:
+    """Whether a parser that recovers may be tried: it needs time for every error, and for all of them together."""
+    return len(_STRAY.findall(body)) <= MOST_STRAY
+
+
+def _is_too_deep(body: bytes) -> bool:
+    depth = 0
+    for closing, name, alone in _TAG.findall(body):
+        if name and not alone and (name not in _VOID or closing):
+            depth = max(0, depth - 1) if closing else depth + 1
+            if depth > MOST_LEVELS:
+                return True
+    return False
 
 
 def _expanded(name: bytes, declared: dict[bytes, bytes], sizes: dict[bytes, int], depth: int) -> int:
