@@ -162,7 +162,7 @@ class ExtractionPool:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
-                start_new_session=True,
+                process_group=0,  # a signal from the terminal is for the parent
             )
         self._factory = (process, ours)
         ours.settimeout(_START_SECONDS)
