@@ -141,6 +141,13 @@ def test_a_quote_from_another_state_of_the_page_was_verified_when_it_was_read() 
     assert judged(with_entity(page_sha256="ef" * 32, quote="Corvane Systems is a firm in Rotterdam.")).kept
 
 
+def test_a_text_by_a_sources_own_selectors_does_not_decide_what_stands_on_its_page() -> None:
+    selected = [{**article, "extracted_by": "selectors"} for article in SCRAPED]
+    row = with_entity(quote="Corvane Systems is a firm in Rotterdam.")
+    assert judged(row, scraped=selected).kept
+    assert not judged(row).kept
+
+
 def test_the_article_itself_may_be_the_page_where_it_is_graded_so() -> None:
     quote = "Corvane Systems is a maker."
     assert judged(with_entity(grade="own_article", url=ROW["url"], page_sha256="cd" * 32, quote=quote)).kept
