@@ -19,6 +19,10 @@ from enrich_assets.store.artifacts import damaged, read_whole
 from enrich_assets.store.layout import RunFolder
 
 MANIFEST_FORMAT = 1
+KINDS = ("data", "etl", "eda", "plot", "table", "log", "report")
+ENTRY_FIELDS = (
+    "artifact_id", "kind", "phase", "number", "name", "bytes", "rows", "columns", "sha256", "made_at", "description",
+)  # fmt: skip
 
 _DESCRIPTIONS = {
     "dropped.parquet": "rows that the phase dropped, with reason and value",
@@ -26,7 +30,7 @@ _DESCRIPTIONS = {
     "stats.json": "counts, usage, checks and times of the phase",
     "log.jsonl": "log of the phase, one JSON object a line",
 }
-_KINDS = {"svg": "plot", "png": "plot", "parquet": "table", "csv": "table", "jsonl": "log"}
+_BY_EXTENSION = {"svg": "plot", "png": "plot", "parquet": "table", "csv": "table", "jsonl": "log"}
 
 
 def entries(
@@ -113,7 +117,7 @@ def _kind(name: str) -> str:
         return "data"
     if area == "reports":
         return "report"
-    return _KINDS.get(extension, area)
+    return _BY_EXTENSION.get(extension, area)
 
 
 def _description(envelope: Envelope, name: str) -> str:

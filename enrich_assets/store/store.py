@@ -43,7 +43,7 @@ from enrich_assets.store.publication import (
 from enrich_assets.store.unpublishing import unpublish
 
 _DEFAULT_ROOT = "data"
-_RUN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 
 
 def _utc_now() -> datetime:
@@ -230,8 +230,11 @@ class Store:
         """The run's manifest as it stands; raises ArtifactMissing or ArtifactDamaged."""
         return manifest_view.read_manifest(RunFolder(self.root, graph, run_id))
 
-    def rebuild_manifest(self, graph: str, run_id: str) -> dict[str, Any]:
-        """Makes the manifest anew of what stands there and is intact; damaged publications are left out."""
+    def listed(self, graph: str, run_id: str) -> list[dict[str, Any]]:
+        """The manifest's entries as they follow from what stands there and is intact; nothing is written.
+
+        Damaged publications are left out.
+        """
         folder = RunFolder(self.root, graph, run_id)
         try:
             old = {(e["artifact_id"], e["name"]): e["made_at"] for e in manifest_view.read_manifest(folder)["files"]}
@@ -248,7 +251,11 @@ class Store:
             made_at = manifest_view.utc_text(_time_in(loaded.envelope.artifact_id) or self._now())
             new = manifest_view.entries(loaded.envelope, present.path.name, present.data, files, made_at)
             listed += [{**e, "made_at": old.get((e["artifact_id"], e["name"]), e["made_at"])} for e in new]
-        return manifest_view.write_manifest(folder, listed)
+        return listed
+
+    def rebuild_manifest(self, graph: str, run_id: str) -> dict[str, Any]:
+        """Makes the manifest anew of what stands there and is intact."""
+        return manifest_view.write_manifest(RunFolder(self.root, graph, run_id), self.listed(graph, run_id))
 
     def mark_latest(self, graph: str, run_id: str) -> str:
         """Says that a run is complete; returns the newest complete run by its start, which may be another one.
