@@ -6,7 +6,7 @@ Escaping for one format (HTML, Markdown, a spreadsheet cell) belongs to that for
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,6 +62,23 @@ def host_of(url: str) -> str:
 def day(moment: datetime | None) -> str:
     """A date as `2 November 2026`; '' for none."""
     return "" if moment is None else f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def moment(value: datetime | None) -> str:
+    """A moment as `2026-11-02 09:00 UTC`; '' for none."""
+    if value is None:
+        return ""
+    return f"{value if value.tzinfo is None else value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def percent(share: float | None) -> str:
+    """A share between 0 and 1 in percent; a dash for None. 100 and 0 stand for exactly that."""
+    if share is None:
+        return "–"
+    told = f"{100 * share:.0f}"
+    if (told == "100" and share < 1) or (told == "0" and share > 0):
+        told = f"{100 * share:.2f}"
+    return "> 99.99 %" if told == "100.00" else "< 0.01 %" if told == "0.00" else f"{told} %"
 
 
 def words(name: str) -> str:

@@ -15,7 +15,7 @@ from lxml import etree
 from pydantic import ValidationError
 
 from enrich_assets.core.envelope import Counts, Usage
-from enrich_assets.reports.page import TEMPLATES
+from enrich_assets.reports.templating import TEMPLATES
 from enrich_assets.reports.render import ReportTables, render_reports
 from enrich_assets.reports.workbook import CELL_LIMIT, workbook
 
@@ -226,7 +226,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark", "print"])
 def test_every_text_colour_has_the_contrast_of_wcag_aa(scheme: str) -> None:
-    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    css = (TEMPLATES / "_styles.css.j2").read_text(encoding="utf-8")
     roots = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
     assert len(roots) == 3
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})\b", roots[0]))
