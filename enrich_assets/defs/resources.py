@@ -35,7 +35,7 @@ STORE, LEDGER, MODELS, WEB = "enrich_store", "enrich_ledger", "enrich_models", "
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Where runs are published."""
 
-    storage: str = ""
+    storage: str | None = None
 
     def open(self) -> Store:
         """The store at `storage`, or at ENRICH_STORAGE."""
@@ -45,7 +45,7 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Where answers and runs are recorded."""
 
-    url: str = ""
+    url: str | None = None
 
     @contextmanager
     def open(self, storage: str) -> Iterator[Ledger]:
