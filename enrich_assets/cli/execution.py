@@ -39,13 +39,14 @@ def check_ready(
     """Raises UserError when a phase that these are made from cannot be used, or a model lacks its key."""
     executed = {phase.name for phase in phases}
     needed = {name for phase in phases for name in graph.inputs(phase)} - executed
-    unusable = [one for one in standings if one.phase.name in needed and one.state in _UNUSABLE]
-    if unusable:
+    unusable = [one for one in standings if one.state in _UNUSABLE]
+    if any(one.phase.name in needed for one in unusable):
+        # The first of all, not only of the inputs: begun at a later one, it would be refused again.
         first = unusable[0]
         raise UserError(
             f"{phases[0].name} cannot run: {first.phase.name} before it is {first.state} ({clean(first.why)}).",
             where=f"run {run_id}",
-            fix=f"Run that one first: enrich run {run_id} --from {first.phase.name}, or enrich resume {run_id}.",
+            fix=f"Go on from there: enrich run {run_id} --from {first.phase.name}, or enrich resume {run_id}.",
         )
     resolved = registration_of(graph, run_id, place.store, place.ledger, say)["settings"]
     check_models(graph, resolved)
@@ -92,9 +93,9 @@ def execute_and_tell(
     _tell_end(place, graph, run_id, phases, standings)
 
 
-def submit_and_tell(graph: Graph, run_id: str, phases: Sequence[Phase]) -> None:
+def submit_and_tell(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase]) -> None:
     """Launches the phases through the webserver and says where they can be watched."""
-    page = submit(graph, run_id, phases)
+    page = submit(graph, run_id, phases, place.ledger)
     console().print(f"launched {page}\nnext    enrich watch {run_id}", markup=False, soft_wrap=True)
 
 

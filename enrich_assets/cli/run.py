@@ -180,7 +180,7 @@ def _new_run(
 
             print(f"Run {run_id}", flush=True)
             if launch:
-                submit_and_tell(graph, run_id, graph.phases)
+                submit_and_tell(place, graph, run_id, graph.phases)
                 return
             execute_and_tell(place, graph, run_id, graph.phases, instance)
             looked_at = (place.ledger.registration(run_id) or {})["settings"]["sample"]
@@ -210,7 +210,7 @@ def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, agai
             if phase.shape != "table":
                 place.ledger.renew(run_id, phase.name, only_failed=False)
         if launch:
-            submit_and_tell(graph, run_id, phases)
+            submit_and_tell(place, graph, run_id, phases)
         else:
             execute_and_tell(place, graph, run_id, phases, instance)
 

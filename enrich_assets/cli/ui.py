@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enrich_assets.cli.output import say
 from enrich_assets.core.errors import UserError
+from enrich_assets.defs.webhook import UI_URL
+
+if TYPE_CHECKING:
+    from enrich_assets.defs.running_ui import Note
 
 _USUAL_PORT = 3000
 _GRACE_SECONDS = 20.0
@@ -30,26 +34,34 @@ def ui(
 ) -> None:
     """Start the Dagster UI and its daemon. Ctrl-C ends both."""
     from enrich_assets.defs.home import PROJECT, enter_home
+    from enrich_assets.defs.running_ui import only_ui
 
     home = enter_home(say)
+    with only_ui(home) as note:
+        raise typer.Exit(_serve(home, PROJECT / "workspace.yaml", port, note))
+
+
+def _serve(home: Path, workspace: Path, port: int, note: Note) -> int:
     if port and not _is_free(port):
         raise UserError(f"port {port} is taken.", fix="Name another, or leave --port out to take a free one.")
     chosen = port or (_USUAL_PORT if _is_free(_USUAL_PORT) else _free_port())
-    workspace = PROJECT / "workspace.yaml"
     project = ["-w", str(workspace)] if workspace.is_file() else ["-m", "enrich_assets.definitions"]
     command = [sys.executable, "-m", "dagster", "dev", *project, "-h", "127.0.0.1", "-p", str(chosen)]
-    print(f"The UI starts at http://127.0.0.1:{chosen} on the instance in {home}. Ctrl-C ends it.", flush=True)
-    raise typer.Exit(_until_ended(command, home))
+    url = f"http://127.0.0.1:{chosen}"
+    print(f"The UI starts at {url} on the instance in {home}. Ctrl-C ends it.", flush=True)
+    return _until_ended(command, home, url, note)
 
 
-def _until_ended(command: list[str], home: Path) -> int:
+def _until_ended(command: list[str], home: Path, url: str, note: Note) -> int:
     # Only a signal that this process hears may end it: what is ignored here (nohup ignores SIGHUP, `&` in a script
     # SIGINT) stays ignored. The child is another matter: it ends its own children on SIGINT alone.
     heard = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heard(number)]
     previous = {number: signal.signal(number, _interrupt) for number in heard}
     process: subprocess.Popen[bytes] | None = None
     try:
-        process = _started(command, home)
+        _tell(note, url)
+        process = _started(command, home, url, note)
+        _tell(note, url, process.pid)
         return process.wait()
     except KeyboardInterrupt:
         return 130
@@ -60,14 +72,24 @@ def _until_ended(command: list[str], home: Path) -> int:
             signal.signal(number, handler)
 
 
-def _started(command: list[str], home: Path) -> subprocess.Popen[bytes]:
+def _tell(note: Note, url: str, *started: int) -> None:
+    from enrich_assets.defs.running_ui import RunningUI, storage_and_ledger
+
+    storage, ledger = storage_and_ledger()
+    note.write(RunningUI(url, storage, ledger, (os.getpid(), *started)))
+
+
+def _started(command: list[str], home: Path, url: str, note: Note) -> subprocess.Popen[bytes]:
     # A handler becomes the default in a new program, while what is ignored stays ignored there.
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, _interrupt)
     try:
         # In a session of its own a terminal's Ctrl-C reaches it once, from here, and all it started can be ended.
+        # Links in notices lead here unless people reach it by another address.
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        return subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)
+        environment[UI_URL] = os.environ.get(UI_URL, "").strip() or url
+        # With the lock: if this process is killed, the daemon goes on, and a second one is still refused.
+        return subprocess.Popen(command, cwd=home, env=environment, start_new_session=True, pass_fds=(note.handle,))
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -5,9 +5,11 @@ Belongs here: their names, and which of them a project gets. All ship stopped bu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
+
+import dagster as dg
 
 from enrich_assets.defs.inbox import inbox_sensor
 from enrich_assets.defs.new_run import continuing_sensor, new_run_job
@@ -28,9 +30,15 @@ class Automation:
 
 
 def automation(
-    graph_jobs: Mapping[str, Sequence[Any]], graphs: Sequence[Graph], *, prefix: Sequence[str], daily_at: str
+    graph_jobs: Mapping[str, Sequence[Any]],
+    graphs: Sequence[Graph],
+    keys: Set[dg.AssetKey],
+    *,
+    prefix: Sequence[str],
+    daily_at: str,
 ) -> Automation:
-    """The automation of graphs, of which `graph_jobs` has the jobs by name, the one of all phases first."""
+    """The automation of graphs, of which `graph_jobs` has the jobs by name, the one of all phases first, and `keys` the
+    assets."""
     made = Automation()
     for graph in graphs:
         whole = graph_jobs[graph.name][0]
@@ -43,7 +51,7 @@ def automation(
         made.sensors.append(inbox_sensor(graph, f"{whole.name}_inbox", whole))
         made.sensors.append(overdue_sensor(graph, f"{whole.name}_overdue"))
     names = [job.name for jobs in graph_jobs.values() for job in jobs] + [job.name for job in made.jobs]
-    made.sensors.append(failure_sensor("_".join([*prefix, "webhook_failed"]), graphs, names))
+    made.sensors.append(failure_sensor("_".join([*prefix, "webhook_failed"]), graphs, names, keys))
     made.sensors.append(success_sensor("_".join([*prefix, "webhook_done"]), graphs))
     made.sensors.append(budget_sensor("_".join([*prefix, "webhook_budget"])))
     return made

@@ -15,6 +15,7 @@ from enrich_assets.core.errors import DeclarationError, EnrichError, RunIdError,
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs.holding import held_until_published
+from enrich_assets.defs.io_managers import HOW_TO_DELETE
 from enrich_assets.defs.launchpad import wanted_of
 from enrich_assets.defs.metadata import materialization_metadata
 from enrich_assets.defs.observing import Observer
@@ -33,10 +34,6 @@ from enrich_assets.reports.published import reports_of
 from enrich_assets.store.artifacts import plain_document, volatile_keys
 from enrich_assets.store.content import data_sha256, document_sha256
 from enrich_assets.store.store import Store
-
-_HOW_TO_DELETE = (
-    "To be rid of this one: on the page of an asset, the arrow beside Materialize…, then Delete partitions."
-)
 
 
 def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loaded: Mapping[str, Input]) -> Any:
@@ -100,7 +97,9 @@ def _run(
     inputs = {name: loaded.get(name) or _envelope_only(store, graph, run_id, name) for name in graph.inputs(phase)}
     if phase is graph.first:
         wanted = wanted_of(context.op_execution_context.op_config)
-        registered = registration_of(graph, run_id, store, ledger, context.log.info, wanted=wanted)
+        registered = registration_of(
+            graph, run_id, store, ledger, context.log.info, wanted=wanted, tags=context.run.tags
+        )
     else:
         registered = dict(inputs[graph.first.name].document or {})
     resolved = registered["settings"]
@@ -165,7 +164,7 @@ def _one_run(keys: Sequence[str]) -> str:
     try:
         return valid_run_id(keys[0])
     except RunIdError as error:
-        error.fix += f" {_HOW_TO_DELETE}"
+        error.fix += f" {HOW_TO_DELETE}"
         raise
 
 

@@ -15,7 +15,7 @@ import dagster as dg
 
 from enrich_assets.defs.automation import automation
 from enrich_assets.defs.body import run_asset
-from enrich_assets.defs.io_managers import DOCUMENTS, TABLES, io_managers
+from enrich_assets.defs.io_managers import DOCUMENTS, TABLES, UP_TO, io_managers
 from enrich_assets.defs.launchpad import first_phase_fields
 from enrich_assets.defs.metadata import column_schema
 from enrich_assets.defs.partitions import runs_of
@@ -46,7 +46,8 @@ def build_definitions(
     chosen = list(GRAPHS.values()) if graphs is None else list(graphs)
     assets = [_asset(graph, phase, prefix, fresh_hours) for graph in chosen for phase in graph.phases]
     jobs = {graph.name: graph_jobs(graph, prefix) for graph in chosen}
-    automated = automation(jobs, chosen, prefix=prefix, daily_at=daily_at)
+    keys = {asset.key for asset in assets}
+    automated = automation(jobs, chosen, keys, prefix=prefix, daily_at=daily_at)
     return dg.Definitions(
         assets=assets,
         jobs=[*(job for made in jobs.values() for job in made), *automated.jobs],
@@ -99,7 +100,7 @@ def _asset(graph: Graph, phase: Phase, prefix: Sequence[str], fresh_hours: float
 
     @dg.asset(
         key=key,
-        ins={name: dg.AssetIn(key=asset_key(graph, graph.phase(name), prefix)) for name in loaded},
+        ins={name: _input(graph, graph.phase(name), prefix) for name in loaded},
         deps=[asset_key(graph, graph.phase(name), prefix) for name in others],
         description=phase.description,
         group_name=graph.name,
@@ -119,6 +120,11 @@ def _asset(graph: Graph, phase: Phase, prefix: Sequence[str], fresh_hours: float
         return run_asset(context, graph, phase, inputs)
 
     return body
+
+
+def _input(graph: Graph, phase: Phase, prefix: Sequence[str]) -> dg.AssetIn:
+    up_to_it = " ".join(graph.names[: graph.number(phase)])
+    return dg.AssetIn(key=asset_key(graph, phase, prefix), metadata={UP_TO: up_to_it})
 
 
 def _check_specs(graph: Graph, phase: Phase, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

@@ -20,6 +20,7 @@ import dagster as dg
 from enrich_assets.core.errors import SettingsError, UserError
 from enrich_assets.core.files import is_local, local_path
 from enrich_assets.core.run_id import run_id_at
+from enrich_assets.defs.registered import settings_tag
 from enrich_assets.defs.resources import LEDGER, STORE, opened
 from enrich_assets.defs.runs import Origin, begin_run
 from enrich_assets.engine.graph import Graph
@@ -50,8 +51,8 @@ def inbox_sensor(graph: Graph, name: str, graph_job: Any, *, seconds: int = 10) 
     )
     def inbox(context, **_):  # type: ignore[no-untyped-def]  # Dagster reads annotations, and as text refuses them
         folder = inbox_folder(graph, getattr(context.resources, STORE).open())
-        if not folder.is_dir():
-            return dg.SkipReason(f"There is no folder {folder}. Make it, or name another in {INBOX}.")
+        if problem := _problem_with(folder):
+            return dg.SkipReason(problem)
         look = _Look(context, graph, folder)
         return look.result()
 
@@ -68,6 +69,20 @@ def inbox_folder(graph: Graph, store: Store) -> Path:
         )
     folder = Path(named).expanduser() if named else local_path(store.root) / "inbox"
     return folder / graph.name if graph.prefixed else folder
+
+
+def _problem_with(folder: Path) -> str:
+    """Why nothing can be dropped there; '' where that can be. The default inbox is made, since whoever turns the sensor
+    on in the UI may have no terminal; one that is named is not, since a slip in its name would be hidden."""
+    if folder.is_dir():
+        return ""
+    if os.environ.get(INBOX, "").strip():
+        return f"There is no folder {folder}. Make it, or name another in {INBOX}."
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        return f"The folder {folder} cannot be made: {error.strerror}. Make it, or name another in {INBOX}."
+    return ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +127,8 @@ class _Look:
 
     def result(self) -> dg.SensorResult:
         """What the tick asks of Dagster."""
-        ready = [file for file in _files(self._folder) if self._is_ready(file)]
+        files, others = _files(self._folder)
+        ready = [file for file in files if self._is_ready(file)]
         for file in ready[_MOST_A_TICK:]:
             self._now.waiting[file.path.name] = file.mark
         if ready:
@@ -122,6 +138,7 @@ class _Look:
         cursor = json.dumps({"waiting": self._now.waiting, "begun": self._now.begun})
         if self._requests:
             return dg.SensorResult(run_requests=self._requests, cursor=cursor)
+        self._told += others
         told = "; ".join(self._told) or f"There is no new settings file in {self._folder}."
         return dg.SensorResult(skip_reason=told, cursor=cursor)
 
@@ -139,7 +156,8 @@ class _Look:
         if self._before.waiting.get(name) == file.mark and file.size:
             return True
         self._now.waiting[name] = file.mark
-        self._told.append(f"{file.shown} is {'seen, and begun when it stays as it is' if file.size else 'empty'}")
+        is_empty = "empty, and never begun as it is"
+        self._told.append(f"{file.shown} is {'seen, and begun when it stays as it is' if file.size else is_empty}")
         return False
 
     def _begin(self, file: _File, store: Store, ledger: Ledger) -> None:
@@ -163,7 +181,7 @@ class _Look:
         except SettingsError as error:
             self._refuse(file, str(error))
             return
-        self._requests.append(dg.RunRequest(run_key=run_id, partition_key=run_id))
+        self._requests.append(dg.RunRequest(run_key=run_id, partition_key=run_id, tags=settings_tag(run_id, ledger)))
         self._now.begun[name] = [file.mark, run_id]
 
     def _refuse(self, file: _File, problem: str) -> None:
@@ -180,25 +198,25 @@ class _Look:
             self._told.append(f"it cannot be moved: {error.strerror}")
 
 
-def _files(folder: Path) -> list[_File]:
-    found = []
+def _files(folder: Path) -> tuple[list[_File], list[str]]:
+    """The files in the inbox by name, and a note of each thing that has a settings file's name and can be none."""
+    found, others = [], []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
             continue
-        file = _stated(path)
-        if file is not None:
-            found.append(file)
-    return found
+        try:
+            state = path.lstat()
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode):
+            found.append(_stated(path, state))
+        else:
+            shown = os.fsencode(path.name).decode("utf-8", "replace")
+            others.append(f"{shown} is {'a folder' if path.is_dir() else 'no file'}, and stays where it is")
+    return found, others
 
 
-def _stated(path: Path) -> _File | None:
-    """The file as it stands; None for one that is gone, and for folders."""
-    try:
-        state = path.lstat()
-    except FileNotFoundError:
-        return None
-    if stat.S_ISDIR(state.st_mode):
-        return None
+def _stated(path: Path, state: os.stat_result) -> _File:
     # The change time moves with every rename too, so a file that is taken out of `done` and dropped again is new.
     return _File(path, state.st_size, state.st_ctime_ns, f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}")
 
@@ -208,7 +226,10 @@ def _read(file: _File) -> dict[str, Any] | None:
     if file.path.is_symlink():
         raise SettingsError("is a symbolic link.", where=file.shown, fix="Drop the file itself.")
     values = load_settings_file(file.path)
-    return values if _stated(file.path) == file else None
+    try:
+        return values if _stated(file.path, file.path.lstat()) == file else None
+    except FileNotFoundError:
+        return None
 
 
 def _move(file: _File, folder: str, name: str) -> None:

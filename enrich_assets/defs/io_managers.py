@@ -10,13 +10,19 @@ from typing import Any
 
 import dagster as dg
 
+from enrich_assets.core.errors import ArtifactError, ArtifactMissing, RunIdError
 from enrich_assets.core.result import PhaseResult
+from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs import holding
 from enrich_assets.defs.resources import LEDGER, STORE, LedgerResource, StoreResource
 from enrich_assets.engine.job import Input
 from enrich_assets.engine.ledger import phase_view
+from enrich_assets.store.store import Store
 
 TABLES, DOCUMENTS = "enrich_tables", "enrich_documents"
+UP_TO = "phases_up_to_it"
+"""Metadata of an asset's input: the names of the phases up to it, in their order."""
+HOW_TO_DELETE = "To be rid of this one: on the page of an asset, the arrow beside Materialize…, then Delete partitions."
 
 
 class _ArtifactIOManager(dg.IOManager):
@@ -41,10 +47,25 @@ class _ArtifactIOManager(dg.IOManager):
             holding.release(obj.run_id, obj.phase)
 
     def load_input(self, context: dg.InputContext) -> Input:
-        """The verified artifact of the upstream phase; refuses a damaged one and one that failed a blocking check."""
+        """The verified artifact of the upstream phase.
+
+        Raises dg.Failure with how to go on where it is missing, damaged, or failed a blocking check.
+        """
         metadata = context.upstream_output.definition_metadata if context.upstream_output else {}
         graph, phase = _text(metadata["graph"]), _text(metadata["phase"])
-        loaded = self._store.open().load(graph, context.partition_key, phase)
+        run_id = context.partition_key
+        store = self._store.open()
+        try:
+            loaded = store.load(graph, valid_run_id(run_id), phase)
+        except RunIdError as error:
+            raise dg.Failure(f"{error} {HOW_TO_DELETE}", allow_retries=False) from error
+        except ArtifactError as error:
+            first, reason = _first_unusable(store, graph, run_id, _before(context) or [phase], error)
+            raise dg.Failure(
+                f"{reason} To go on: enrich resume {run_id}, or in the UI materialize from {first} on.",
+                metadata={"next": f"enrich resume {run_id}", "materialize_from": first},
+                allow_retries=False,
+            ) from error
         return Input(envelope=loaded.envelope, table=loaded.table, document=loaded.document)
 
 
@@ -67,6 +88,28 @@ def _definition(kind: type[_ArtifactIOManager]) -> dg.IOManagerDefinition:
 
     # By key and not as nested resources: a project that gives enrich_store another place moves these along.
     return dg.IOManagerDefinition(resource_fn=opened, required_resource_keys={STORE, LEDGER}, description=kind.__doc__)
+
+
+def _before(context: dg.InputContext) -> list[str]:
+    """The phases up to the input, in their order, as the asset that reads it names them; none in another's asset."""
+    named = context.definition_metadata.get(UP_TO) if context.has_input_name else None
+    return _text(named).split() if named else []
+
+
+def _first_unusable(store: Store, graph: str, run_id: str, phases: list[str], error: ArtifactError) -> tuple[str, str]:
+    """The first phase that has to be made, and what is wrong with it in one sentence."""
+    for name in phases:
+        try:
+            store.load(graph, run_id, name)
+        except ArtifactMissing:
+            return name, f"{name} of the run {run_id} is not made yet."
+        except ArtifactError as found:
+            return name, _what(found)
+    return phases[-1], _what(error)
+
+
+def _what(error: ArtifactError) -> str:
+    return f"{error.where}: {error.what}" if error.where else error.what
 
 
 def _text(value: Any) -> str:

@@ -135,6 +135,10 @@ def _overrides(what: str) -> dg.Field:
 def _flat(given: Mapping[Any, Any], above: str) -> Iterator[str]:
     for key, value in given.items():
         path = f"{above}{key}".strip()
+        if not all(part.strip() for part in path.split(".")):
+            raise SettingsError(
+                f"{str(key)!r:.80} names no setting.", where=OVERRIDES, fix="Write for example {tier3.threshold: 6}."
+            )
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{path}.")
         else:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from enrich_assets.core.errors import EnrichError
 from enrich_assets.defs.launchpad import OVERRIDES, new_run_fields, wanted_of
+from enrich_assets.defs.registered import SETTINGS_TAG, settings_tag
 from enrich_assets.defs.resources import LEDGER, STORE, opened
 from enrich_assets.defs.runs import begin_run
 from enrich_assets.engine.graph import Graph
@@ -45,6 +46,8 @@ def new_run_job(graph: Graph, name: str) -> dg.JobDefinition:
         description=f"Begins a new run of {graph.name}: choose a preset, change what you like, launch. The phases "
         "start by themselves within seconds, under the run ID that the launch's log and its tag enrich/run tell.",
         executor_def=dg.in_process_executor,
+        # Who made a slip in the launchpad learns it at once, and not after the launches that wait for their turn.
+        tags={"dagster/priority": "10"},
         config={"ops": {step: {"config": {"preset": usual, "title": "", "overrides": {}, "sample": None}}}},
     )
     def new_run():  # type: ignore[no-untyped-def]
@@ -69,7 +72,8 @@ def continuing_sensor(name: str, new_run: dg.JobDefinition, graph_job: Any) -> d
         run_id = context.dagster_run.tags.get(RUN_TAG, "")
         if not run_id:
             return dg.SkipReason("This launch began no run.")
-        return dg.RunRequest(run_key=run_id, partition_key=run_id)
+        tags = {name: value for name, value in context.dagster_run.tags.items() if name == SETTINGS_TAG}
+        return dg.RunRequest(run_key=run_id, partition_key=run_id, tags=tags)
 
     return go_on
 
@@ -88,11 +92,12 @@ def _begin(context: dg.OpExecutionContext, graph: Graph) -> None:
                 overrides_from=OVERRIDES,
                 title=wanted.title,
             )
+            tags = {RUN_TAG: run_id, **settings_tag(run_id, ledger)}
     except EnrichError as error:
         raise dg.Failure(
             f"No run was begun: {error}",
             metadata={"next": "Correct it in the launchpad, and launch again."},
             allow_retries=False,
         ) from error
-    context.instance.add_run_tags(context.run_id, {RUN_TAG: run_id})
+    context.instance.add_run_tags(context.run_id, tags)
     context.log.info(f"Run {run_id} is begun; its phases start within seconds. To follow it: enrich watch {run_id}")

@@ -6,7 +6,7 @@ https://docs.dagster.io/guides/automate/sensors/run-status-sensors
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import dagster as dg
@@ -26,13 +26,19 @@ _PARTITION_TAG = "dagster/partition"
 _SENSOR_SECONDS = 15
 
 
-def failure_sensor(name: str, graphs: Sequence[Graph], jobs: Sequence[str]) -> dg.SensorDefinition:
-    """Tells the webhook of each failed launch: phase, reason, rows, cost, link, next command."""
+def failure_sensor(
+    name: str, graphs: Sequence[Graph], jobs: Sequence[str], keys: Set[dg.AssetKey]
+) -> dg.SensorDefinition:
+    """Tells the webhook of each failed launch: phase, reason, rows, cost, link, next command.
+
+    `jobs` and `keys` are the names of our jobs and the keys of our assets: by them a launch is ours although nothing is
+    registered for what it was launched with.
+    """
     return _sensor(
         name,
         dg.DagsterRunStatus.FAILURE,
         f"Tells the webhook of {WEBHOOK_URL} of each launch that failed: phase, reason, rows, cost, and how to go on.",
-        lambda context, ledger: failure_message(context, graphs, jobs, ledger),
+        lambda context, ledger: failure_message(context, graphs, jobs, keys, ledger),
     )
 
 
@@ -46,24 +52,28 @@ def success_sensor(name: str, graphs: Sequence[Graph]) -> dg.SensorDefinition:
     )
 
 
-def failure_message(context: Any, graphs: Sequence[Graph], jobs: Sequence[str], ledger: Ledger) -> str:
+def failure_message(
+    context: Any, graphs: Sequence[Graph], jobs: Sequence[str], keys: Set[dg.AssetKey], ledger: Ledger
+) -> str:
     """The message about a failed launch; '' for one that is not ours."""
     launch = context.dagster_run
     run_id = launch.tags.get(_PARTITION_TAG, "")
     registered = _registered(run_id, ledger)
-    if registered is None and launch.job_name not in jobs:
-        return ""
     step, reason = _failure(context)
+    if registered is None and launch.job_name not in jobs and not _is_of(launch, step, keys):
+        return ""
     link = ("launch", ui_link(f"runs/{launch.run_id}"))
     if registered is None:
-        return message(f"{launch.job_name} {run_id}".strip() + " failed", [("reason", reason), link])
+        # A single asset that is materialized has a job of Dagster's own, whose name tells nobody anything.
+        what = step.split("__")[-1] if launch.job_name not in jobs else launch.job_name
+        return message(f"{what or 'A launch'} {run_id}".strip() + " failed", [("reason", reason), link])
     graph = next((graph for graph in graphs if graph.name == registered.get("graph")), None)
     phase = next((name for name in graph.names if name == step.split("__")[-1]), "") if graph is not None else ""
     shown = {str(row["phase"]): row for row in ledger.phases(run_id)}.get(phase, {})
     facts = [
         ("phase", phase),
         ("reason", reason),
-        ("rows", f"{shown['rows_done'] or 0:,} of {shown['rows_in']:,} done" if shown.get("rows_in") else "none done"),
+        ("rows", _rows(shown)),
         ("cost", _cost(run_id, ledger)),
         link,
         ("next", f"enrich resume {run_id}"),
@@ -117,6 +127,20 @@ def _sensor(name: str, status: dg.DagsterRunStatus, description: str, told: Any)
         monitor_all_code_locations=True,
         required_resource_keys={STORE, LEDGER},
     )
+
+
+def _rows(shown: Mapping[str, Any]) -> str:
+    """How far a phase came; rows that failed were worked on to their end too, and are not called done."""
+    if not shown.get("rows_in"):
+        return "none done"
+    failed = shown.get("failed") or 0
+    done = f"{max((shown['rows_done'] or 0) - failed, 0):,} of {shown['rows_in']:,} done"
+    return f"{done}, {failed:,} failed" if failed else done
+
+
+def _is_of(launch: dg.DagsterRun, step: str, keys: Set[dg.AssetKey]) -> bool:
+    """Whether the launch is one of our assets by themselves: by what was selected, or by the step that failed."""
+    return bool(keys & (launch.asset_selection or set())) or step in {key.to_python_identifier() for key in keys}
 
 
 def _registered(run_id: str, ledger: Ledger) -> Mapping[str, Any] | None:

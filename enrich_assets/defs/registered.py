@@ -1,12 +1,13 @@
 """What is registered for a run that is executed, and what becomes of a run ID that somebody typed by hand.
 
-Belongs here: looking a run's settings up, and registering those of a partition that was added by hand. Beginning a run
-from its settings belongs to `defs.runs`.
+Belongs here: looking a run's settings up, registering those of a partition that was added by hand, and the tag of
+launches by which the two are told apart. Beginning a run from its settings belongs to `defs.runs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from enrich_assets.core.errors import ArtifactError, SettingsError
@@ -19,16 +20,39 @@ from enrich_assets.engine.ledger import Ledger
 from enrich_assets.graphs.presets import DEFAULT_PRESET, with_overrides
 from enrich_assets.store.store import Store
 
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+SETTINGS_TAG = ".dagster/enrich_settings"
+"""Tag of a launch of a run that was registered when it was asked for: the fingerprint of the run's settings.
+
+Only a launch without it may register a run. What begins with .dagster/ the UI hides, and a retry inherits it.
+"""
+
+
+def settings_tag(run_id: str, ledger: Ledger) -> dict[str, str]:
+    """The tag of a launch of a registered run."""
+    return {SETTINGS_TAG: str((ledger.registration(run_id) or {}).get("settings_fingerprint", ""))}
+
 
 def registration_of(
-    graph: Graph, run_id: str, store: Store, ledger: Ledger, say: Callable[[str], Any], *, wanted: Wanted = NOTHING
+    graph: Graph,
+    run_id: str,
+    store: Store,
+    ledger: Ledger,
+    say: Callable[[str], Any],
+    *,
+    wanted: Wanted = NOTHING,
+    tags: Mapping[str, str] = NO_TAGS,
 ) -> dict[str, Any]:
     """What was registered for a run: by the ledger, by its own snapshot, or, for a key typed by hand, what is wanted.
 
     A key typed by hand takes the default preset where nothing is wanted; either way it is registered then, and `say` is
-    told. Raises SettingsError for settings that cannot be used, or that differ from those which the run has.
+    told. `tags` are those of the launch. Raises SettingsError for settings that cannot be used, that differ from those
+    which the run has, or that were registered in another ledger.
     """
     registered = ledger.registration(run_id) or _snapshot(graph, run_id, store, say)
+    if SETTINGS_TAG in tags:
+        _refuse_foreign(run_id, registered, tags[SETTINGS_TAG], store)
     if registered is not None:
         refuse_changes(graph, run_id, registered, wanted)
         return registered
@@ -75,6 +99,21 @@ def refuse_changes(graph: Graph, run_id: str, registered: Mapping[str, Any], wan
             fix="To execute it as it is, leave the launchpad's fields as they were; for other settings begin another "
             f"run: the job new_run, or enrich run --like {run_id}.",
         )
+
+
+def _refuse_foreign(run_id: str, registered: Mapping[str, Any] | None, fingerprint: str, store: Store) -> None:
+    if registered is None:
+        what = f"the settings of {run_id} are not in the ledger of this process"
+    elif registered.get("settings_fingerprint", "") != fingerprint:
+        what = f"the ledger of this process has other settings for {run_id} than those of this launch"
+    else:
+        return
+    raise SettingsError(
+        f"{what}: they were registered elsewhere.",
+        where=f"storage {store.root}",
+        fix="Give the code server the ENRICH_STORAGE and ENRICH_LEDGER_URL with which the run was begun, or bring the "
+        f"ledger back; then enrich resume {run_id}, or launch it again.",
+    )
 
 
 def _snapshot(graph: Graph, run_id: str, store: Store, say: Callable[[str], Any]) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from enrich_assets.core.errors import UserError
+from enrich_assets.defs.registered import settings_tag
 from enrich_assets.defs.resources import LEDGER, STORE, opened
 from enrich_assets.defs.runs import Origin, begin_run
 from enrich_assets.engine.graph import Graph
@@ -47,21 +48,24 @@ def daily_schedule(
         moment = context.scheduled_execution_time.astimezone(UTC)
         if now() - moment >= _DAY:
             return dg.SkipReason(f"{moment:%Y-%m-%d %H:%M} UTC is more than a day ago: the newest tick makes the run.")
-        run_id = _begin(context, graph, Origin(moment, f"Begun by the schedule {name} of {moment:%Y-%m-%d %H:%M} UTC."))
+        origin = Origin(moment, f"Begun by the schedule {name} of {moment:%Y-%m-%d %H:%M} UTC.")
+        run_id, tag = _begin(context, graph, origin)
         # Tells a second tick of this moment apart from a first one: Dagster launches a run key once.
-        return dg.RunRequest(run_key=run_id, partition_key=run_id)
+        return dg.RunRequest(run_key=run_id, partition_key=run_id, tags=tag)
 
     return daily
 
 
-def _begin(context: Any, graph: Graph, origin: Origin) -> str:
+def _begin(context: Any, graph: Graph, origin: Origin) -> tuple[str, dict[str, str]]:
+    """The run of a tick, and the tag of its launch."""
     named = os.environ.get(DAILY_SETTINGS, "").strip() or DEFAULT_PRESET
     given: dict[str, Any] = {"preset": named}
-    if named.endswith((".yaml", ".yml")):
+    if named.endswith((".yaml", ".yml", ".json")):
         path = Path(named).expanduser()
         given = {"values": load_settings_file(path), "where": str(path)}
     with opened(context.resources) as (store, ledger):
-        return begin_run(graph, store=store, ledger=ledger, instance=context.instance, origin=origin, **given)
+        run_id = begin_run(graph, store=store, ledger=ledger, instance=context.instance, origin=origin, **given)
+        return run_id, settings_tag(run_id, ledger)
 
 
 def _cron(at: str) -> str:

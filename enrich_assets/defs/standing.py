@@ -21,18 +21,32 @@ PUBLISHED = ("complete", "blocked", "outdated")
 def where_it_stands(
     graph: Graph, run_id: str, store: Store, ledger: Ledger, *, every_file: bool = True
 ) -> list[Standing]:
-    """The standing of each phase of a run.
+    """The standing of each phase of a run. A first phase with other settings than the ledger has is outdated.
 
     With `every_file` each file is read and held against its hash; without, the envelopes alone are.
     """
     found = envelopes_of(graph, run_id, store, every_file=every_file)
-    resolved: Any = None
+    snapshot: Mapping[str, Any] = {}
     if isinstance(found[graph.first.name], Envelope):
         try:
-            resolved = (store.load(graph.name, run_id, graph.first.name).document or {}).get("settings")
+            snapshot = store.load(graph.name, run_id, graph.first.name).document or {}
         except ArtifactError as error:
             found[graph.first.name] = error
-    return standings(graph, found, resolved, ledger.renewals(run_id))
+    judged = standings(graph, found, snapshot.get("settings"), ledger.renewals(run_id))
+    if judged[0].state == "done" and (why := _not_as_registered(snapshot, ledger.registration(run_id))):
+        judged[0] = Standing(judged[0].phase, "outdated", why)
+    return judged
+
+
+def _not_as_registered(snapshot: Mapping[str, Any], registered: Mapping[str, Any] | None) -> str:
+    """Why a run's snapshot is not the one that was registered; '' where it is, or the ledger does not know the run."""
+    if not registered or not (fingerprint := registered.get("settings_fingerprint")):
+        return ""
+    if snapshot.get("settings_fingerprint", fingerprint) == fingerprint:
+        return ""
+    made, wanted = (f"preset {one.get('preset') or 'none'}" for one in (snapshot, registered))
+    named = f" ({made} there, {wanted} here)" if made != wanted else ""
+    return f"it was made with other settings than those registered for this run{named}"
 
 
 def envelopes_of(

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from enrich_assets.core.settings import without_secrets
+from enrich_assets.defs.running_ui import running_ui
 
 WEBHOOK_URL = "ENRICH_WEBHOOK_URL"
 """Environment variable: where messages go. It is a secret itself: whoever has it can write there."""
@@ -34,8 +35,11 @@ def webhook_is_set() -> bool:
 
 
 def ui_link(path: str = "") -> str:
-    """A link into the Dagster UI."""
-    base = os.environ.get(UI_URL, "").strip() or _USUAL_UI
+    """A link into the Dagster UI: the one that the environment names, else the one that `enrich ui` runs here."""
+    base = os.environ.get(UI_URL, "").strip()
+    if not base:
+        found = running_ui()
+        base = (found.url if found is not None else "") or _USUAL_UI
     return f"{base.rstrip('/')}/{path}"
 
 

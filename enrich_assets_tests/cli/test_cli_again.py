@@ -90,6 +90,11 @@ def test_one_phase_is_refused_while_its_input_is_missing(copy: Any, call: Any) -
     assert done.exit_code == 2
     assert "report cannot run: validated before it is missing" in done.stderr
     assert "--from validated" in done.stderr
+    artifact(copy, "scraped.parquet").unlink()
+    first = call(copy, "run", "latest", "--only", "report")
+    assert first.exit_code == 2
+    assert "report cannot run: scraped before it is missing" in first.stderr
+    assert "--from scraped" in first.stderr
     shown = call(copy, "show", "latest", "validated")
     assert shown.exit_code == 2
     assert "validated is not made yet" in shown.stderr

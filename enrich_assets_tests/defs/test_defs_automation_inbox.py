@@ -160,7 +160,13 @@ def test_names_of_all_kinds_do_no_harm(inbox: Inbox, tmp_path: Path) -> None:
     inbox.tick()
     begun = inbox.keys()
     inbox.tick()
+    inbox.drop("empty.yaml", "")
+    told = inbox.tick().skip_message
+    (inbox.folder / "empty.yaml").unlink()
 
+    assert "folder.yaml is a folder, and stays where it is" in told
+    assert "pipe.yaml is no file, and stays where it is" in told
+    assert "empty.yaml is empty, and never begun as it is" in told
     assert len(begun) == 3 and sorted(inbox.runs().values()) == ["Bytes", "Dropped", "Dropped"]
     assert inbox.files() == [".hidden.yaml", "half.yaml.part", "notes.txt"]
     assert len(inbox.files("done")) == 3 and secret.is_file()
@@ -182,3 +188,13 @@ def test_without_a_folder_it_says_what_to_do(room: Room, inbox: Inbox, monkeypat
 
     assert "There is no folder" in inbox.tick().skip_message
     assert not (room.home / "nowhere").exists()
+
+
+def test_the_default_folder_is_made_by_the_first_look(
+    room: Room, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ENRICH_INBOX", raising=False)
+    monkeypatch.setenv("ENRICH_STORAGE", str(room.home / "new" / "data"))
+
+    assert "There is no new settings file" in inbox.tick().skip_message
+    assert (room.home / "new" / "data" / "inbox").is_dir()

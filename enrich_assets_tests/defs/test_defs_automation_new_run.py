@@ -15,6 +15,7 @@ from enrich_assets.defs.inbox import INBOX
 from enrich_assets.defs.launchpad import changed_settings
 from enrich_assets.defs.new_run import RUN_TAG
 from enrich_assets.defs.partitions import partitions_name
+from enrich_assets.defs.registered import SETTINGS_TAG, settings_tag
 from enrich_assets.defs.schedules import DAILY_SETTINGS
 from enrich_assets.defs.watching import OVERDUE_HOURS
 from enrich_assets.defs.webhook import UI_URL, WEBHOOK_URL
@@ -83,6 +84,9 @@ def test_its_sensor_launches_the_graph_for_the_run_and_once_only(defs: dg.Defini
     requests = [request for one in ticks for request in one.run_requests]
 
     assert [(request.run_key, request.partition_key) for request in requests] == [(r, r) for r in begun]
+    with room.ledger() as ledger:
+        for request, run_id in zip(requests, begun, strict=True):
+            assert request.tags[SETTINGS_TAG] == settings_tag(run_id, ledger)[SETTINGS_TAG] != ""
     assert {request.job_name for request in requests} <= {None, "intelligence"}
     assert ticks[2].run_requests == []
     # A cursor that was lost on the way gives the same run key again, which Dagster launches once.
@@ -93,8 +97,10 @@ def test_its_sensor_launches_the_graph_for_the_run_and_once_only(defs: dg.Defini
     ("config", "words"),
     [
         ({"overrides": {"tier3.thresold": 6}}, "did you mean 'threshold'"),
-        ({"overrides": {"tier3": {"threshold": "high"}}}, "tier3.threshold: should be a number (got 'high')"),
+        ({"overrides": {"tier3": {"threshold": "high"}}}, "tier3.threshold: should be a number (got 'high'). "),
         ({"overrides": ["tier3.threshold"]}, "'tier3.threshold' is not KEY=VALUE"),
+        ({"overrides": {"": 5}}, "overrides: '' names no setting"),
+        ({"overrides": {"tier3": {" ": 5}}}, "overrides: ' ' names no setting"),
         ({"overrides": 7}, "it is 7, not settings with their values"),
         ({"sample": 0}, "sample: it is 0, and no number of rows"),
         ({"title": "latest"}, "latest stands for another run"),

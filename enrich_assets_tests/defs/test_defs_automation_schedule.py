@@ -12,6 +12,7 @@ import pytest
 from enrich_assets.core.errors import SettingsError, UserError
 from enrich_assets.defs.build import build_definitions, graph_jobs
 from enrich_assets.defs.partitions import partitions_name
+from enrich_assets.defs.registered import SETTINGS_TAG
 from enrich_assets.defs.schedules import daily_schedule
 from enrich_assets.graphs.intelligence import INTELLIGENCE
 from enrich_assets_tests.defs.conftest import Room
@@ -46,6 +47,7 @@ def test_a_tick_makes_the_run_of_its_moment_and_twenty_hours_late_the_same(room:
     late = tick(room, schedule(MOMENT + timedelta(hours=20)))
 
     assert (first.run_key, first.partition_key) == (RUN_ID, RUN_ID)
+    assert first.tags[SETTINGS_TAG] == late.tags[SETTINGS_TAG] != ""
     assert late.run_key == RUN_ID
     assert runs(room) == [(RUN_ID, "demo")]
     assert list(room.instance.get_dynamic_partitions(partitions_name("intelligence"))) == [RUN_ID]
@@ -98,6 +100,12 @@ def test_the_run_says_who_began_it_and_its_settings_may_come_from_a_file(
     run_id = tick(room, schedule()).run_key
     with room.ledger() as ledger:
         registered = ledger.registration(run_id) or {}
+
+    as_json = tmp_path / "mine.json"
+    as_json.write_text('{"title": "Of JSON", "preset": "demo"}', encoding="utf-8")
+    monkeypatch.setenv("ENRICH_DAILY_SETTINGS", str(as_json))
+    with pytest.raises(SettingsError, match="sources"):
+        tick(room, schedule(), MOMENT + timedelta(minutes=1))
 
     assert registered["title"] == "Mine"
     assert registered["notes"][-1] == "Begun by the schedule daily of 2031-03-04 06:00 UTC."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,10 +14,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from enrich_assets.core.errors import PhaseFailed, UserError
+from enrich_assets.core.errors import FinalError, PhaseFailed, UserError
 from enrich_assets.defs.build import build_definitions
+from enrich_assets.defs.running_ui import RunningUI, only_ui
 from enrich_assets.defs.watching import overdue_sensor
-from enrich_assets.defs.webhook import message
+from enrich_assets.defs.webhook import message, ui_link
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import utc_now
 from enrich_assets.engine.spending import Caps
@@ -146,6 +149,64 @@ def test_a_bad_launch_of_new_run_and_no_launch_of_others_are_told(
     assert text.startswith("*new_run failed*\nreason: No run was begun: overrides: titel: unknown key")
 
 
+def test_launches_of_bad_keys_and_of_single_assets_are_told(
+    defs: dg.Definitions, room: Room, webhook: Listener
+) -> None:
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    tick = ticks(defs, room, "webhook_failed")
+    tick()
+    room.instance.add_dynamic_partitions("intelligence_runs", ["a,<b>", "20990101_000000"])
+    # What the UI's Materialize does: a job of Dagster's own, with no name of ours.
+    single = defs.resolve_implicit_global_asset_job_def()
+    assert single.name == "__ASSET_JOB"
+    for key, asset in (("a,<b>", "initialized"), ("20990101_000000", "tier1")):
+        single.get_subset(asset_selection={dg.AssetKey(asset)}).execute_in_process(
+            instance=room.instance, partition_key=key, raise_on_error=False, run_config=quiet
+        )
+    for _ in range(4):
+        tick()
+
+    bad, unregistered = webhook.texts
+    assert bad.startswith("*initialized a,&lt;b&gt; failed*\nreason: 'a,&lt;b&gt;' is not a run ID.")
+    assert "Delete partitions" in bad and "\nlaunch: https://dagster.example/base/runs/" in bad
+    assert unregistered.startswith("*tier1 20990101_000000 failed*\nreason: initialized of the run 20990101_000000 is")
+
+
+def test_rows_that_failed_are_not_called_done(
+    defs: dg.Definitions, room: Room, webhook: Listener, changed: Callable[..., Graph]
+) -> None:
+    async def refused(source: Any, clients: Any, settings: Any) -> Any:
+        raise FinalError("the site said no")
+
+    tick = ticks(defs, room, "webhook_failed")
+    tick()
+    run_id = room.begin(preset="demo")
+    room.execute(run_id, ["initialized", "scraped"], changed(scraped=refused))
+    tick()
+    tick()
+
+    (text,) = webhook.texts
+    (rows,) = [line for line in text.splitlines() if line.startswith("rows: ")]
+    done, of, failed = map(int, re.fullmatch(r"rows: (\d+) of (\d+) done, (\d+) failed", rows).groups())  # type: ignore[union-attr]
+    assert (done, failed) == (0, of)
+
+
+def test_links_lead_to_the_ui_that_runs_in_the_home_where_no_address_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("ENRICH_UI_URL", raising=False)
+    with only_ui(tmp_path) as note:
+        note.write(RunningUI(url="http://127.0.0.1:4711"))
+        running = ui_link("runs")
+        monkeypatch.setenv("ENRICH_UI_URL", "https://dagster.example")
+        named = ui_link("runs")
+    monkeypatch.delenv("ENRICH_UI_URL")
+
+    assert (running, named) == ("http://127.0.0.1:4711/runs", "https://dagster.example/runs")
+    assert ui_link("runs") == "http://127.0.0.1:3000/runs"
+
+
 @pytest.mark.parametrize("kind", ["answers 500", "is gone", "is no address"])
 def test_a_webhook_that_fails_is_logged_without_its_address_and_nothing_else_happens(
     defs: dg.Definitions,
@@ -172,7 +233,7 @@ def test_a_webhook_that_fails_is_logged_without_its_address_and_nothing_else_hap
     if kind == "answers 500":
         (text,) = webhook.texts
         assert "*Run typed_by_hand failed at tier1*" in text
-        assert "reason: " in text and "has published nothing" in text and "ArtifactMissing" not in text
+        assert "reason: " in text and "is not made yet" in text and "ArtifactMissing" not in text
     assert "The webhook of ENRICH_WEBHOOK_URL" in logged
     assert SECRET not in logged
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from enrich_assets.defs.registered import settings_tag
+from enrich_assets.engine.ledger import Ledger
 from enrich_assets.graphs.intelligence import INTELLIGENCE
 from enrich_assets_tests.model_server import ModelServer
 from enrich_assets_tests.ui.dagster_kit import Dagster, environment_of, free_port, prepare_home, wait_until
@@ -59,8 +61,62 @@ def test_nobody_there_is_said_and_the_run_is_kept(dagster: Dagster) -> None:
     assert "no webserver answers at http://127.0.0.1:" in done.stderr and "enrich ui" in done.stderr
 
 
+def test_without_an_address_the_ui_of_the_same_home_is_found(dagster: Dagster) -> None:
+    done = dagster.enrich("run", "--preset", "demo", "--launch")
+    assert done.returncode == 0, done.stderr
+    page = done.stdout.split("launched ")[1].split()[0]
+    assert page.startswith(f"{dagster.url}/runs/")
+    assert dagster.wait_until_ended(page.rpartition("/")[2], 120) == "SUCCESS"
+
+
+def test_a_webserver_on_another_storage_gets_no_launch(dagster: Dagster, tmp_path: Path) -> None:
+    before = dagster.ask("{ runsOrError { ... on Runs { results { runId } } } }")
+    done = dagster.enrich("run", "--preset", "demo", "--launch", ENRICH_STORAGE=str(tmp_path / "elsewhere"))
+    run_id = done.stdout.split()[1]
+    assert done.returncode == 2
+    assert f"works with ENRICH_STORAGE {dagster.storage}, and this command with {tmp_path / 'elsewhere'}" in done.stderr
+    assert f"enrich resume {run_id}" in done.stderr
+    assert dagster.ask("{ runsOrError { ... on Runs { results { runId } } } }") == before
+
+
+def test_a_webserver_of_another_instance_gets_no_launch(dagster: Dagster, tmp_path: Path) -> None:
+    home, storage = prepare_home(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "enrich_assets.cli.main", "run", "--preset", "demo", "--launch"],
+        env={**environment_of(home, storage), "ENRICH_UI_URL": dagster.url},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    run_id = done.stdout.split()[1]
+    assert done.returncode == 2
+    assert f"belongs to another Dagster instance: it does not know the run {run_id}" in done.stderr
+    assert dagster.launches(run_id) == []
+
+
+def test_what_launches_a_run_with_another_ledger_is_refused_by_its_first_phase(
+    dagster: Dagster, tmp_path: Path
+) -> None:
+    # The webserver is not known to be another storage's where somebody else started it: then the tag tells.
+    elsewhere = {"ENRICH_STORAGE": str(tmp_path / "elsewhere")}
+    prepared = dagster.enrich("run", "--preset", "demo", "--prepare", **elsewhere)
+    run_id = prepared.stdout.split()[1]
+    with Ledger.for_storage(elsewhere["ENRICH_STORAGE"]) as ledger:
+        tags = settings_tag(run_id, ledger)
+    launch_id = dagster.launch(run_id, ["initialized"], **tags)
+    assert dagster.wait_until_ended(launch_id) == "FAILURE"
+    with dagster.instance() as instance:
+        told = [str(entry.user_message) + str(entry.dagster_event) for entry in instance.all_logs(launch_id)]
+    assert any(f"the settings of {run_id} are not in the ledger of this process" in text for text in told)
+    assert dagster.recorded(run_id) == {} or "complete" not in str(dagster.recorded(run_id))
+
+
+def test_a_second_ui_of_the_same_home_is_refused_with_the_address_of_the_first(dagster: Dagster) -> None:
+    done = dagster.enrich("ui")
+    assert done.returncode == 2
+    assert f"the UI of this instance runs already at {dagster.url}, process {dagster.process.pid}" in done.stderr
+
+
 def test_a_run_that_is_launched_twice_at_once_is_worked_on_once(dagster: Dagster, wire: NewsWire) -> None:
-    with ModelServer(latency=3.0) as server:
+    with ModelServer(latency=10.0) as server:
         settings = wire.settings("twice", **endpoint(server.base_url), concurrency=4, tier3={"model": "own"})
         run_id = dagster.prepare(settings)
         first = dagster.launch(run_id, INTELLIGENCE.names)
@@ -85,13 +141,13 @@ def test_another_project_shows_and_makes_our_assets_under_its_prefix(tmp_path: P
     run_id = subprocess.run(prepare, env=environment, capture_output=True, text=True, check=True).stdout.split()[1]
     with (tmp_path / "ui.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagster_webserver", "-f", "theirs.py", "-a", "defs", "-p", str(port)],
+            [sys.executable, "-m", "dagster_webserver", "-f", "theirs.py", "-p", str(port)],
             cwd=home, env=environment, stdout=log, stderr=log,
         )  # fmt: skip
     try:
         wait_until(lambda: _answers(port), 90, "the webserver to be ready")
         made = subprocess.run(
-            [sys.executable, "-m", "dagster", "asset", "materialize", "-f", "theirs.py", "-a", "defs", "--partition",
+            [sys.executable, "-m", "dagster", "asset", "materialize", "-f", "theirs.py", "--partition",
              run_id, "--select", "theirs/initialized,theirs/scraped,theirs/tier1"],
             cwd=home, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
