@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from enrich_assets.core.errors import RunIdError
 
-_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")  # what begins with '-' is an option for a command
 
 
 def run_id_at(moment: datetime, *, taken: int = 0) -> str:
@@ -22,6 +22,6 @@ def valid_run_id(value: str) -> str:
         shown = ascii(value if len(str(value)) <= 60 else f"{str(value)[:57]}...")
         raise RunIdError(
             f"{shown} is not a run ID.",
-            fix="A run ID has 1 to 100 letters, digits, '_' or '-', like 20260131_093000.",
+            fix="A run ID has 1 to 100 letters, digits, '_' or '-', and does not begin with '-', like 20260131_093000.",
         )
     return value

@@ -77,8 +77,9 @@ def validated_settings(model: type[S], values: Mapping[str, Any], *, where: str)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(model, item) for item in error.errors()]
-        raise SettingsError("; ".join(problems), where=where, fix="Correct the settings and start again.") from None
+        problems = "; ".join(_problem(model, item) for item in error.errors())
+        problems += "" if problems.endswith(("?", ".")) else "."
+        raise SettingsError(problems, where=where, fix="Correct the settings and start again.") from None
 
 
 def without_secrets(text: str) -> str:

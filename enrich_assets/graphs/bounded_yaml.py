@@ -31,7 +31,9 @@ def read_yaml(text: str) -> Any:
     except RecursionError:
         raise YamlRefused(problem=f"nested deeper than {DEEPEST} levels") from None
     except ValueError as error:  # a date that does not exist, such as 2026-02-30
-        raise yaml.MarkedYAMLError(problem=str(error)) from None
+        # What Python says of a number of thousands of digits is advice for programmers.
+        is_number = "integer string conversion" in str(error)
+        raise yaml.MarkedYAMLError(problem="a number has thousands of digits" if is_number else str(error)) from None
     finally:
         loader.dispose()
 

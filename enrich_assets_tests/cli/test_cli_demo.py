@@ -12,7 +12,9 @@ import yaml
 
 from enrich_assets.cli.output import duration, money, total_cost
 from enrich_assets.cli.progress import run_progress
+from enrich_assets.engine.ledger import Ledger
 from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets.graphs.intelligence import INTELLIGENCE
 from enrich_assets.graphs.presets import load_preset
 
 NAMES = GRAPHS["intelligence"].names
@@ -106,6 +108,17 @@ def test_presets_are_listed_with_their_sizes_and_printed_as_yaml(demo_place: Any
     demo = load_preset("intelligence", "demo")
     assert re.search(rf"demo +Demonstration +{len(demo['sources'])} +{len(demo['categories'])}", listed)
     assert yaml.safe_load(call(demo_place, "presets", "demo").stdout) == demo
+
+
+def test_a_copy_of_the_demo_preset_is_served_its_site(empty_place: Any, call: Any, tmp_path: Path) -> None:
+    text = call(empty_place, "presets", "demo").stdout
+    (tmp_path / "mine.yaml").write_text(text.replace("title: Demonstration", "title: Mine"), encoding="utf-8")
+    prepared = call(empty_place, "run", "--settings", str(tmp_path / "mine.yaml"), "--prepare")
+    assert prepared.exit_code == 0, prepared.stderr
+    with Ledger.for_storage(str(empty_place.storage)) as ledger:
+        registered = ledger.registration(prepared.stdout.split()[1]) or {}
+    assert registered["title"] == "Mine"
+    assert registered["settings"]["preset"] in INTELLIGENCE.sites
 
 
 # The view of a run, out of the ledger's rows

@@ -30,9 +30,9 @@ MOMENT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,101}\n?"))
 def test_a_string_is_a_run_id_or_refused(text: str) -> None:
     try:
-        assert valid_run_id(text) == text and re.fullmatch("[A-Za-z0-9_-]{1,100}", text, re.ASCII)
+        assert valid_run_id(text) == text and re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", text, re.ASCII)
     except RunIdError as error:
-        assert not re.fullmatch("[A-Za-z0-9_-]{1,100}", text)
+        assert not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", text)
         assert str(error).isprintable() and len(str(error)) < 1000
 
 

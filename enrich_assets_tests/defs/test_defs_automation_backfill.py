@@ -83,10 +83,15 @@ def test_there_is_a_job_to_backfill_from_each_phase() -> None:
     assert {"intelligence", *(f"intelligence_from_{name}" for name in INTELLIGENCE.names[1:])} <= names
 
 
-def test_four_launches_work_at_once() -> None:
-    settings = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))
+def test_four_launches_of_runs_work_at_once_and_new_run_always_has_a_place() -> None:
+    settings = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))["concurrency"]["runs"]
+    new_run = build_definitions().resolve_job_def("new_run")
 
-    assert settings["concurrency"]["runs"]["max_concurrent_runs"] == 4
+    # Each launch of a run has Dagster's own tag of its partition, whatever launched it; new_run has no partition.
+    assert settings["tag_concurrency_limits"] == [{"key": "dagster/partition", "limit": 4}]
+    assert settings["max_concurrent_runs"] > 4
+    assert new_run.partitions_def is None
+    assert int(new_run.tags["dagster/priority"]) > 0
 
 
 def test_the_report_has_a_freshness_policy_and_nothing_else_has() -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from enrich_assets.defs.build import build_definitions
 from enrich_assets.defs.resources import LEDGER, STORE
+from enrich_assets.graphs.catalog import GRAPHS
 from enrich_assets_tests.defs.conftest import Room
 
-PAGE = (Path(__file__).parents[2] / "docs" / "merging.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+PROJECT = Path(__file__).parents[2]
+PAGE = (PROJECT / "docs" / "merging.md").read_text(encoding="utf-8")
+BLOCKS, README_BLOCKS = (
+    re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    for text in (PAGE, (PROJECT / "README.md").read_text(encoding="utf-8"))
+)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -22,7 +31,28 @@ def written() -> dict[str, Any]:
     """The names that the first block defines."""
     names: dict[str, Any] = {"__name__": "merging_page"}
     exec(compile(BLOCKS[0], "docs/merging.md", "exec"), names)
+    # The page has it inside of the call.
+    names["ours"] = build_definitions(key_prefix="press", graphs=[GRAPHS["intelligence"]], daily_at="05:30")
     return names
+
+
+@pytest.mark.parametrize("page", ["merging, first block", "merging, both blocks", "README"])
+def test_what_the_pages_show_loads_with_dagsters_own_command(page: str, tmp_path: Path) -> None:
+    text = {
+        "merging, first block": BLOCKS[0],
+        "merging, both blocks": "\n".join(BLOCKS),
+        "README": next(block for block in README_BLOCKS if "Definitions.merge" in block),
+    }[page]
+    (tmp_path / "theirs.py").write_text(text, encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ENRICH_", "DAGSTER"))}
+    places = {"PRESS_STORAGE": str(tmp_path), "PRESS_LEDGER_URL": f"sqlite:///{tmp_path}/press.db"}
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-f", "theirs.py"],
+        cwd=tmp_path, env={**kept, **places, "PYTHONWARNINGS": "ignore"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Validation successful" in done.stderr + done.stdout
 
 
 def test_the_merged_project_loads_with_everything_under_the_prefix(written: dict[str, Any]) -> None:
@@ -55,7 +85,8 @@ def test_replaced_resources_name_another_storage_and_ledger(
     monkeypatch.setenv("PRESS_STORAGE", str(tmp_path / "press"))
     monkeypatch.setenv("PRESS_LEDGER_URL", f"sqlite:///{tmp_path / 'press.db'}")
     dg.Definitions.validate_loadable(written["defs"])
-    assert {type(written["placed"].resources[name]).__name__ for name in (STORE, LEDGER)} == {
+    placed = written["placed"](written["ours"])
+    assert {type(placed.resources[name]).__name__ for name in (STORE, LEDGER)} == {
         "StoreResource",
         "LedgerResource",
     }

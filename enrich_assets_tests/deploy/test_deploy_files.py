@@ -188,6 +188,7 @@ def test_postgres_and_kubernetes_keep_the_limits_of_the_own_instance() -> None:
     assert {key: value for key, value in INSTANCE.items() if key != "storage"} == kept
     queue = VALUES["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     assert queue["maxConcurrentRuns"] == own["concurrency"]["runs"]["max_concurrent_runs"]
+    assert queue["tagConcurrencyLimits"] == own["concurrency"]["runs"]["tag_concurrency_limits"]
     assert VALUES["additionalInstanceConfig"]["run_retries"] == own["run_retries"]
     assert VALUES["retention"]["sensor"]["purgeAfterDays"] == own["retention"]["sensor"]["purge_after_days"]
     assert VALUES["retention"]["schedule"]["purgeAfterDays"] == own["retention"]["schedule"]["purge_after_days"]

@@ -96,7 +96,7 @@ def test_the_run_stands_in_dagster_on_postgres(deployed: Deployed, instance: dg.
     assert all(made)
     assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 1)
     assert instance.get_settings("retention")["sensor"]["purge_after_days"]["skipped"] == 7
-    assert instance.get_settings("concurrency")["runs"]["max_concurrent_runs"] == 4
+    assert instance.get_settings("concurrency")["runs"]["max_concurrent_runs"] == 6
     assert not list(deployed.home.rglob("*.db"))
 
 

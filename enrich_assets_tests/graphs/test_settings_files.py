@@ -27,6 +27,7 @@ REFUSED = {
     "a key twice": ("title: one\ntier1:\n  keep: 3\n  keep: 4\n", ["line 4", "'keep' stands twice"]),
     "a key twice at the top": ("title: one\ntitle: two\n", ["line 2", "'title' stands twice"]),
     "a NUL": ("title: \0", ["unacceptable character"]),
+    "a number without end": ("sample: " + "9" * 5000, ["a number has thousands of digits"]),
     "a date that is none": ("as_of: 2026-02-30", ["day is out of range"]),
 }
 
