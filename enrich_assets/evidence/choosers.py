@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from enrich_assets.core.entry_points import load_registered
-from enrich_assets.core.errors import SettingsError
 from enrich_assets.engine.clients import Hit, UrlChooser
 from enrich_assets.evidence.quote import names_entity
 from enrich_assets.web.settings import CHOOSER_GROUP, SearchSettings
@@ -22,15 +21,8 @@ def by_title(hits: Sequence[Hit], about: str, *, limit: int) -> list[str]:
 
 
 def chooser_of(settings: SearchSettings) -> UrlChooser:
-    """The chooser that the settings name; raises SettingsError where it cannot be imported or called."""
+    """The chooser that the settings name; raises SettingsError where it cannot be loaded or is no function."""
     if settings.chooser == "titles":
         return by_title
-    chooser = load_registered(settings.chooser, CHOOSER_GROUP, where="search.chooser")
-    if not callable(chooser):
-        raise SettingsError(
-            f"what is registered as {settings.chooser!r} is no function.",
-            where="search.chooser",
-            fix="Register a function of (hits, about, *, limit) that gives URLs.",
-        )
-    found: UrlChooser = chooser
+    found: UrlChooser = load_registered(settings.chooser, CHOOSER_GROUP)
     return found

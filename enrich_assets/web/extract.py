@@ -18,7 +18,6 @@ from enrich_assets.web.dates import as_moment, as_written, best_date
 from enrich_assets.web.language import language_code, language_of
 from enrich_assets.web.linked_data import linked_data
 from enrich_assets.web.markup import html_tree, one_line
-from enrich_assets.web.markup import text_of_html as text_of_html
 from enrich_assets.web.selectors import Selected, selected
 from enrich_assets.web.stories import whole_story
 from enrich_assets.web.titles import best_title

@@ -88,8 +88,7 @@ def _service(settings: SearchSettings, http: HttpClient) -> SearchService:
         return Serper(http, settings)
     if settings.provider == "searxng":
         return SearXNG(http, settings)
-    make = load_registered(settings.provider, SEARCH_GROUP, where="search.provider")
-    made = make(http, settings) if callable(make) else None
+    made = load_registered(settings.provider, SEARCH_GROUP)(http, settings)
     if not callable(getattr(made, "search", None)):
         raise SettingsError(
             f"what is registered as {settings.provider!r} makes no search service.",

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich_assets.core.errors import FinalError
-from enrich_assets.web.extract import content_hash, decoded, extract, text_of_html
+from enrich_assets.web.extract import content_hash, decoded, extract
 from enrich_assets.web.language import language_of
+from enrich_assets.web.markup import text_of_html
 from enrich_assets.web.urls import canonicalize, on_same_site, registered_domain
 from enrich_assets_tests.shared_data import shared_data
 from enrich_assets_tests.web.web_samples import page_of

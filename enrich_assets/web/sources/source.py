@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from enrich_assets.core.errors import SettingsError
+from enrich_assets.core.entry_points import check_registered
 from enrich_assets.core.settings import Settings
 from enrich_assets.web.patterns import matcher
 from enrich_assets.web.selectors import Selectors, compiled
-from enrich_assets.web.sources.kind import check_kind
+from enrich_assets.web.sources.kind import GROUP, OWN_KINDS
 
 
 class Source(Settings):
@@ -41,11 +41,7 @@ class Source(Settings):
     @field_validator("kind")
     @classmethod
     def _is_registered(cls, kind: str) -> str:
-        # Settings collect their errors as ValueErrors, to name all of them at once.
-        try:
-            return check_kind(kind)
-        except SettingsError as error:
-            raise ValueError(f"{error.what} {error.fix}") from None
+        return check_registered(kind, GROUP, OWN_KINDS)
 
     @field_validator("link_pattern")
     @classmethod
