@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from enrich_assets.core import units
 from enrich_assets.core.errors import EnrichError
 from enrich_assets.core.units import money as money
+from enrich_assets.core.units import total_cost as total_cost
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,11 +79,6 @@ def number(value: int | None) -> str:
 def duration(seconds: float | None) -> str:
     """Seconds as 0.8 s, 74 s, 12 min or 3.2 h; a dash where they are not known."""
     return DASH if seconds is None else units.duration(seconds)
-
-
-def total_cost(costs: list[float | None]) -> float | None:
-    """The sum; None when a part is unknown."""
-    return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

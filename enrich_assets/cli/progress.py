@@ -1,169 +1,25 @@
-"""A run as the ledger alone shows it: one line a phase. Read by `enrich watch`, `enrich runs` and running commands."""
+"""How a run is written as the ledger alone shows it, for `enrich watch`, `enrich runs` and running commands.
+
+What the ledger shows of it belongs to `engine.run_progress`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from enrich_assets.cli.output import DASH, clean, counted, duration, money, number, plain_table, total_cost
+from enrich_assets.cli.output import DASH, clean, counted, duration, money, number, plain_table
 from enrich_assets.engine.progress import Pace, RowsSoFar, how_it_goes, unknown_outcomes
+from enrich_assets.engine.run_progress import BETWEEN as BETWEEN
+from enrich_assets.engine.run_progress import PAUSE_SECONDS as PAUSE_SECONDS
+from enrich_assets.engine.run_progress import SILENT_SECONDS, PhaseProgress, RunProgress
+from enrich_assets.engine.run_progress import cost_of as cost_of
+from enrich_assets.engine.run_progress import read_progress as read_progress
+from enrich_assets.engine.run_progress import run_progress as run_progress
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from enrich_assets.engine.ledger import Ledger
-    from enrich_assets.engine.spending import Spent
-
-_NUMBERS = ("rows_in", "rows_done", "rows_out", "dropped", "failed", "calls", "reused")
-_MARKS = {"complete": "✓", "running": "▸", "blocked": "✗", "failed": "✗", "stopped": "✗", "paused": "‖"}
 _STYLES = {"✓": "green", "▸": "yellow", "✗": "red", "‖": "yellow", "·": "dim"}
-PAUSE_SECONDS = 15.0
-"""The longest pause between two phases of a launch."""
-BETWEEN = "between phases"
-"""The state of a run of which a phase ended so lately that the next one may be about to start."""
-SILENT_SECONDS = 60.0
-"""A phase that works says so about once a second; after this long without a sign, people are told."""
-
-
-@dataclass(frozen=True)
-class PhaseProgress:
-    """One phase as the ledger shows it; `status` is empty for a phase that nobody started."""
-
-    number: int
-    name: str
-    status: str = ""
-    rows_in: int | None = None
-    rows_done: int | None = None
-    rows_out: int | None = None
-    dropped: int | None = None
-    failed: int | None = None
-    calls: int | None = None
-    reused: int | None = None
-    cost: float | None = 0.0
-    unsettled: int = 0
-    """Requests in the cost that are on the wire, or whose outcome nobody knows."""
-    seconds: float | None = None
-    silent_seconds: float = 0.0
-    heard_at: datetime | None = None
-    ended_before_seconds: float | None = None
-    message: str = ""
-
-    @property
-    def mark(self) -> str:
-        """✓ done, ▸ working, · waiting, ‖ paused, ✗ failed, blocked or stopped."""
-        return _MARKS.get(self.status, "·")
-
-    @property
-    def rows(self) -> str:
-        """Rows in → out; of a working phase the rows done so far."""
-        if self.status == "running":
-            return f"{number(self.rows_done)} of {number(self.rows_in)}" if self.rows_in else "working"
-        if not self.status or self.status == "outdated":
-            return self.status or "waiting"
-        return f"{number(self.rows_in)} → {number(self.rows_out)}" if self.rows_out is not None else self.status
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """A run with all phases of its graph."""
-
-    run_id: str
-    phases: tuple[PhaseProgress, ...]
-    pause_seconds: float = 0.0
-
-    @property
-    def state(self) -> str:
-        """prepared, running, silent, complete, unfinished, or what the phase that ended it says.
-
-        That is failed, blocked, paused or stopped. A run is running only while a phase of it is, and silent when that
-        phase gave no sign of life for `SILENT_SECONDS`. With `pause_seconds`, `BETWEEN` stands for unfinished so long.
-        """
-        statuses = [phase.status for phase in self.phases]
-        working = [phase.silent_seconds for phase in self.phases if phase.status == "running"]
-        if working and min(working) > SILENT_SECONDS:
-            return "silent"
-        for state in ("running", "failed", "blocked", "paused", "stopped"):
-            if state in statuses:
-                return state
-        if not any(statuses):
-            return "prepared"
-        if all(status == "complete" for status in statuses):
-            return "complete"
-        last = min((p.ended_before_seconds for p in self.phases if p.ended_before_seconds is not None), default=None)
-        return BETWEEN if last is not None and last < self.pause_seconds else "unfinished"
-
-    @property
-    def silent_since(self) -> datetime | None:
-        """The last sign of life of a silent run, UTC."""
-        heard = [phase.heard_at for phase in self.phases if phase.status == "running" and phase.heard_at is not None]
-        return max(heard, default=None) if self.state == "silent" else None
-
-    @property
-    def cost(self) -> float | None:
-        """USD that all attempts have cost so far; None when a price is unknown."""
-        return total_cost([phase.cost for phase in self.phases])
-
-    @property
-    def unsettled(self) -> int:
-        """Requests in the cost whose outcome nobody knows; of a phase that works they may be on the wire still."""
-        return sum(phase.unsettled for phase in self.phases if phase.status != "running")
-
-    @property
-    def working(self) -> PhaseProgress | None:
-        """The phase that somebody works on and is heard of."""
-        alive = (p for p in self.phases if p.status == "running" and p.silent_seconds <= SILENT_SECONDS)
-        return next(alive, None)
-
-    @property
-    def done(self) -> int:
-        """Number of phases that are complete."""
-        return sum(phase.status == "complete" for phase in self.phases)
-
-
-def read_progress(ledger: Ledger, run_id: str, names: Sequence[str], **how: Any) -> RunProgress:
-    """The run as the ledger shows it now; `how` as in `run_progress`."""
-    from enrich_assets.engine.ledger import utc_now
-    from enrich_assets.engine.spending import scopes_of
-
-    totals = ledger.totals([scopes_of(run_id, name)[1] for name in names])
-    spent = dict(zip(names, totals, strict=True))
-    return run_progress(run_id, names, ledger.phases(run_id), now=utc_now(), spent=spent, **how)
-
-
-def run_progress(
-    run_id: str,
-    names: Sequence[str],
-    recorded: Sequence[Mapping[str, Any]],
-    *,
-    now: datetime,
-    spent: Mapping[str, Spent] | None = None,
-    waiting: Sequence[str] = (),
-    since: datetime | None = None,
-    pause_seconds: float = 0.0,
-) -> RunProgress:
-    """The run out of the ledger's rows. Phases in `waiting` that did not start after `since` count as not started.
-
-    While somebody works on the run, so does a phase that is older than one before it: it will be made again. Who
-    follows a run live gives `pause_seconds`: after the end of a phase somebody may be at work for so long. `spent` is
-    what each phase has cost in all attempts; without it, the cost is what the phase itself noted last.
-    """
-    known = {str(row["phase"]): row for row in recorded}
-    is_worked_on = any(_is_fresh(row, now, pause_seconds) for row in recorded)
-    newest: datetime | None = None
-    phases = []
-    for place, name in enumerate(names, 1):
-        row = known.get(name)
-        started = _moment(row["started_at"]) if row is not None else None
-        is_old = name in waiting and since is not None and (started is None or started < since)
-        is_old = is_old or (is_worked_on and newest is not None and (started is None or started < newest))
-        if row is None or is_old:
-            phases.append(PhaseProgress(place, name, **_cost(0.0, name, spent)))
-        else:
-            phases.append(_phase(place, name, row, started, now, _cost(row["cost"], name, spent)))
-        newest = max((moment for moment in (newest, started) if moment is not None), default=None)
-    return RunProgress(run_id, tuple(phases), pause_seconds)
 
 
 def progress_table(progress: RunProgress) -> Table:
@@ -185,12 +41,6 @@ def progress_table(progress: RunProgress) -> Table:
             style="" if started else "dim",
         )
     return table
-
-
-def cost_of(noted: float | None, spent: Spent) -> float | None:
-    """What a phase has cost, USD: the ledger's sum over all attempts, or what was noted before there was one."""
-    is_known = spent.spent or spent.reserved or spent.unsettled or spent.unpriced
-    return spent.total if is_known else noted
 
 
 def working_line(progress: RunProgress, pace: Pace) -> str:
@@ -241,37 +91,5 @@ def sure_of_cost(unsettled: int) -> list[str]:
     return [f"cost: {told}"] if told else []
 
 
-def _cost(noted: float | None, name: str, spent: Mapping[str, Spent] | None) -> dict[str, Any]:
-    own = None if spent is None else spent.get(name)
-    return {"cost": noted} if own is None else {"cost": cost_of(noted, own), "unsettled": own.unsettled}
-
-
-def _phase(
-    place: int, name: str, row: Mapping[str, Any], started: datetime | None, now: datetime, cost: Mapping[str, Any]
-) -> PhaseProgress:
-    ended, heard = _moment(row["ended_at"]), _moment(row["heartbeat_at"])
-    return PhaseProgress(
-        number=place,
-        name=name,
-        status=str(row["status"]),
-        **{key: row[key] for key in _NUMBERS},
-        **cost,
-        seconds=((ended or now) - started).total_seconds() if started else None,
-        silent_seconds=(now - heard).total_seconds() if heard else 0.0,
-        heard_at=heard,
-        ended_before_seconds=(now - ended).total_seconds() if ended else None,
-        message=str(row["message"] or ""),
-    )
-
-
-def _is_fresh(row: Mapping[str, Any], now: datetime, pause_seconds: float) -> bool:
-    ended = _moment(row["ended_at"])
-    return row["status"] == "running" or (ended is not None and (now - ended).total_seconds() < pause_seconds)
-
-
 def _count(value: int | None) -> str:
     return DASH if value is None else "" if value == 0 else number(value)
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

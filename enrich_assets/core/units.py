@@ -19,3 +19,8 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def total_cost(costs: list[float | None]) -> float | None:
+    """The sum; None when a part is unknown."""
+    return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
