@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from upath import UPath
 
-from enrich_assets.core.errors import ArtifactMissing, StorageError
+from enrich_assets.core.errors import ArtifactMissing, EnrichError, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
 _BEING_WRITTEN_SECONDS = 3600.0
@@ -72,6 +74,40 @@ def write_atomic(path: UPath, data: bytes, *, survives_power_cut: bool = True) -
             raise
         if survives_power_cut:
             _sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error("cannot be written", path, error) from error
+
+
+def write_atomic_by(path: UPath, write: Callable[[IO[bytes]], None]) -> None:
+    """As `write_atomic`, for what is made in parts: `write` fills a file, and may read back what it wrote.
+
+    What it raises leaves `path` as it was. An object store gets the file when it is whole.
+    """
+    if not is_local(path):
+        with tempfile.NamedTemporaryFile() as made:
+            try:
+                write(made)
+                made.flush()
+                path.fs.put_file(made.name, path.path)
+            except EnrichError:
+                raise
+            except Exception as error:  # as in write_atomic
+                raise storage_error("cannot be written", path, error) from error
+        return
+    target = local_path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w+b") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
     except OSError as error:
         raise storage_error("cannot be written", path, error) from error
 

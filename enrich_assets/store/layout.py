@@ -1,19 +1,27 @@
-"""Where every file of a run stands. Names are checked here before they become a path; nothing is read or written."""
+"""Where every file of a run stands, and how it is read there. Names are checked before they become a path.
+
+Nothing is written here. A run that is archived is read through `store.archive`, by the same methods.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from io import BufferedReader
+from typing import ClassVar, Literal
 
 from upath import UPath
 
 from enrich_assets.core.errors import DeclarationError, RunIdError
+from enrich_assets.core.files import is_local, local_path, names_in
 from enrich_assets.core.run_id import valid_run_id
+from enrich_assets.store.artifacts import damaged, read_whole
 
 ARTIFACT_SUFFIXES = (".parquet", ".json")
-RESERVED_RUN_IDS = ("latest",)
-"""The link to the newest run stands beside the runs."""
+ARCHIVES = "archive"
+"""The folder of a graph that holds the archived runs."""
+RESERVED_RUN_IDS = ("latest", ARCHIVES)
+"""The link to the newest run and the archives stand beside the runs."""
 RESERVED_PHASES = ("manifest",)
 """`manifest.json` stands beside the artifacts."""
 
@@ -48,6 +56,7 @@ class RunFolder:
     root: UPath
     graph: str
     run_id: str
+    is_archived: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         valid_name(self.graph, "graph")
@@ -78,6 +87,23 @@ class RunFolder:
         for part in parts:
             valid_file_name(part)
         return self.path.joinpath(*parts)
+
+    def read(self, path: UPath) -> bytes:
+        """The bytes of a file of the run; raises ArtifactMissing, ArtifactDamaged, StorageError."""
+        return read_whole(path)
+
+    def opened(self, path: UPath) -> BufferedReader | bytes:
+        """A file of the run to be read in parts where that is possible, else its bytes; raises as `read` does."""
+        if not is_local(path):
+            return self.read(path)
+        try:
+            return local_path(path).open("rb")
+        except OSError as error:
+            raise damaged("it cannot be opened", str(path)) from error
+
+    def names(self, path: UPath) -> list[str]:
+        """Names of what stands directly in a folder of the run; none if it is missing. Raises StorageError."""
+        return names_in(path)
 
 
 def relative_name(area: Literal["etl", "eda", "reports"], phase: str, name: str) -> str:

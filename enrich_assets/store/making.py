@@ -75,7 +75,7 @@ def _content(result: PhaseResult) -> tuple[pa.Table | dict[str, Any], str]:
 
 def _files(result: PhaseResult, reports: Mapping[str, bytes]) -> Iterable[tuple[str, bytes]]:
     phase = result.phase
-    tables = {"dropped": result.dropped, "failed": result.failed}
+    tables = {"dropped": result.dropped, "failed": result.failed, **result.processing_tables}
     taken = sorted(tables.keys() & result.sides.keys())
     if taken:
         raise DeclarationError(f"{phase} has a side table called {taken[0]}, a name that every phase uses already.")
@@ -84,6 +84,9 @@ def _files(result: PhaseResult, reports: Mapping[str, bytes]) -> Iterable[tuple[
     yield relative_name("etl", phase, "stats.json"), _stats(result)
     lines = [json.dumps(plain_document(line), ensure_ascii=False) + "\n" for line in result.log]
     yield relative_name("etl", phase, "log.jsonl"), "".join(lines).encode("utf-8")
+    if result.profile is not None:
+        yield relative_name("eda", phase, "profile.parquet"), parquet_bytes(plain_table(result.profile))
+        yield relative_name("eda", phase, "profile.json"), result.profile_text
     for name, figure in result.figures.items():
         yield relative_name("eda", phase, name), figure
     for name, report in reports.items():
@@ -102,6 +105,7 @@ def _stats(result: PhaseResult) -> bytes:
         "usage": result.usage,
         "checks": result.checks,
         "side_rows": {name: side.num_rows for name, side in result.sides.items()},
+        **result.processing,
         "notes": result.notes,
     }
     plain = plain_document(json.loads(canonical_json(numbers)))

@@ -15,7 +15,7 @@ from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing
 from enrich_assets.core.files import write_atomic
 from enrich_assets.core.fingerprint import sha256
-from enrich_assets.store.artifacts import damaged, read_whole
+from enrich_assets.store.artifacts import damaged
 from enrich_assets.store.layout import RunFolder
 
 MANIFEST_FORMAT = 1
@@ -49,7 +49,7 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     """The manifest as it stands; raises ArtifactMissing or ArtifactDamaged."""
     where = str(folder.manifest)
     try:
-        whole = json.loads(read_whole(folder.manifest).decode("utf-8"))
+        whole = json.loads(folder.read(folder.manifest).decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise damaged("it is not JSON", where) from error
     listed = whole.get("files") if isinstance(whole, dict) else None

@@ -71,7 +71,7 @@ def present_path(folder: RunFolder, phase: str) -> tuple[UPath, str]:
     Two stand there only when a phase changed from a table to a document and the publication was killed before it
     removed the old one: then the one that was published later counts (artifact IDs sort by time).
     """
-    names = set(names_in(folder.path))
+    names = set(folder.names(folder.path))
     found = [s for s in ARTIFACT_SUFFIXES if f"{phase}{s}" in names]
     if not found:
         raise ArtifactMissing(
@@ -80,14 +80,14 @@ def present_path(folder: RunFolder, phase: str) -> tuple[UPath, str]:
             fix=f"Run it: enrich run {folder.run_id} --only {phase}.",
         )
     if len(found) > 1:
-        found.sort(key=lambda s: _artifact_id(folder.artifact(phase, s), s))
+        found.sort(key=lambda s: _artifact_id(folder, folder.artifact(phase, s), s))
     return folder.artifact(phase, found[-1]), found[-1]
 
 
 def read_present(folder: RunFolder, phase: str) -> tuple[Loaded, Present]:
     """The phase's artifact, fully checked; raises ArtifactMissing or ArtifactDamaged."""
     path, suffix = present_path(folder, phase)
-    data = read_whole(path)
+    data = folder.read(path)
     loaded = read_artifact(data, suffix, str(path))
     check_place(loaded.envelope, folder, phase, str(path))
     return loaded, Present(path, suffix, data, loaded.envelope)
@@ -123,7 +123,7 @@ def side_file(folder: RunFolder, envelope: Envelope, relative: str) -> bytes:
         )
     for path in (folder.file(relative), _version_file(folder, envelope, relative)):
         try:
-            data = read_whole(path)
+            data = folder.read(path)
         except (ArtifactMissing, ArtifactDamaged):
             continue
         if sha256(data) == expected:
@@ -167,12 +167,12 @@ def earlier_versions(folder: RunFolder, phase: str, current: str | None) -> list
     """Kept earlier artifacts, newest first, without the `current` one and without what cannot be read."""
     place = folder.versions(phase)
     found: list[tuple[UPath, Envelope]] = []
-    for name in sorted(names_in(place), reverse=True):
+    for name in sorted(folder.names(place), reverse=True):
         stem, dot, extension = name.rpartition(".")
         if f"{dot}{extension}" not in ARTIFACT_SUFFIXES or stem == current:
             continue
         try:
-            envelope = read_envelope(read_whole(place / name), f".{extension}", str(place / name))
+            envelope = read_envelope(folder.read(place / name), f".{extension}", str(place / name))
         except (ArtifactDamaged, ArtifactMissing):
             continue
         found.append((place / name, envelope))
@@ -295,8 +295,8 @@ def _remove_quietly(paths: list[UPath]) -> None:
             log.warning("a copy was left: %s", error)
 
 
-def _artifact_id(path: UPath, suffix: str) -> Any:
+def _artifact_id(folder: RunFolder, path: UPath, suffix: str) -> Any:
     try:
-        return read_envelope(read_whole(path), suffix, str(path)).artifact_id
+        return read_envelope(folder.read(path), suffix, str(path)).artifact_id
     except (ArtifactDamaged, ArtifactMissing):
         return ""

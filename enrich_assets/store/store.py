@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.store import latest as latest_view
 from enrich_assets.store import manifest as manifest_view
+from enrich_assets.store.archive import ArchivedRun, archived_runs, refuse_archived, run_at, unpack
 from enrich_assets.store.artifacts import (
     Loaded,
     check_artifact,
@@ -27,7 +29,6 @@ from enrich_assets.store.artifacts import (
     read_artifact,
     read_envelope,
     read_side_table,
-    read_whole,
 )
 from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RESERVED_RUN_IDS, RunFolder, side_table_name
 from enrich_assets.store.making import made
@@ -110,9 +111,10 @@ class Store:
         """Publishes a phase's result with its side tables, figures and `reports`, whole or not at all.
 
         Returns the sealed envelope. Raises StorageError when something could not be written and DeclarationError
-        for a result that cannot be stored; the earlier publication is whole then.
+        for a result that cannot be stored; the earlier publication is whole then. Raises UserError for an archived run.
         """
-        folder = RunFolder(self.root, result.graph, result.run_id)
+        folder = self.run_folder(result.graph, result.run_id)
+        refuse_archived(folder)
         publication = made(result, reports or {}, self._now())
         artifact = folder.artifact(result.phase, publication.suffix)
         check_artifact(publication.artifact, publication.suffix, str(artifact))
@@ -134,22 +136,21 @@ class Store:
     def unpublish(self, graph: str, run_id: str, phase: str) -> int:
         """Removes everything that was published of a phase, earlier versions too; gives how many files that were.
 
-        Whoever calls it sees to the phases that were made of it, and to the views. Raises StorageError.
+        Whoever calls it sees to the phases that were made of it, and to the views. The folder of an archived run is
+        brought back for it. Raises StorageError, and ArtifactDamaged for a damaged archive.
         """
+        folder = self.run_folder(graph, run_id)
+        if isinstance(folder, ArchivedRun):
+            unpack(folder)
         return unpublish(RunFolder(self.root, graph, run_id), phase)
 
     def envelope(self, graph: str, run_id: str, phase: str) -> Envelope:
         """The artifact's envelope, its own hash checked and nothing else; raises ArtifactMissing, ArtifactDamaged."""
-        folder = RunFolder(self.root, graph, run_id)
+        folder = self.run_folder(graph, run_id)
         path, suffix = present_path(folder, phase)
-        if is_local(path) and suffix == ".parquet":
-            try:
-                with local_path(path).open("rb") as file:
-                    envelope = read_envelope(file, suffix, str(path))
-            except OSError as error:
-                raise damaged("it cannot be opened", str(path)) from error
-        else:
-            envelope = read_envelope(read_whole(path), suffix, str(path))
+        source = folder.opened(path) if suffix == ".parquet" else folder.read(path)
+        with source if not isinstance(source, bytes) else nullcontext():
+            envelope = read_envelope(source, suffix, str(path))
         check_place(envelope, folder, phase, str(path))
         return envelope
 
@@ -158,7 +159,7 @@ class Store:
 
         Raises ArtifactMissing, ArtifactDamaged, and ArtifactRefused if a blocking check failed on it.
         """
-        folder = RunFolder(self.root, graph, run_id)
+        folder = self.run_folder(graph, run_id)
         loaded, present = read_present(folder, phase)
         self._check_manifest(folder, present.path.name, present.data, loaded.envelope)
         if loaded.envelope.status == "blocked" and not even_blocked:
@@ -179,14 +180,14 @@ class Store:
 
     def side_file(self, graph: str, run_id: str, phase: str, relative: str) -> bytes:
         """A file that the envelope lists, by its name below the run's folder; raises as `load` does."""
-        return side_file(RunFolder(self.root, graph, run_id), self.envelope(graph, run_id, phase), relative)
+        return side_file(self.run_folder(graph, run_id), self.envelope(graph, run_id, phase), relative)
 
     def verify(self, graph: str, run_id: str, phase: str) -> Envelope:
         """Checks all that was published: artifact, envelope, every side file, the manifest's hash of the artifact.
 
         A blocked artifact is intact. Raises ArtifactMissing or ArtifactDamaged.
         """
-        folder = RunFolder(self.root, graph, run_id)
+        folder = self.run_folder(graph, run_id)
         loaded, present = read_present(folder, phase)
         self._check_manifest(folder, present.path.name, present.data, loaded.envelope)
         for relative in loaded.envelope.files:
@@ -195,7 +196,7 @@ class Store:
 
     def versions(self, graph: str, run_id: str, phase: str) -> list[Envelope]:
         """Envelopes of the kept earlier artifacts, newest first, at most three."""
-        folder = RunFolder(self.root, graph, run_id)
+        folder = self.run_folder(graph, run_id)
         try:
             current = self.envelope(graph, run_id, phase).artifact_id
         except (ArtifactMissing, ArtifactDamaged):
@@ -204,10 +205,10 @@ class Store:
 
     def load_version(self, graph: str, run_id: str, phase: str, artifact_id: str) -> Loaded:
         """An earlier artifact, every hash of it checked; raises ArtifactMissing or ArtifactDamaged."""
-        folder = RunFolder(self.root, graph, run_id)
+        folder = self.run_folder(graph, run_id)
         for path, envelope in earlier_versions(folder, phase, None):
             if envelope.artifact_id == artifact_id:
-                return read_artifact(read_whole(path), path.suffix, str(path))
+                return read_artifact(folder.read(path), path.suffix, str(path))
         raise ArtifactMissing(
             f"{phase} of the run {run_id} has no version {artifact_id}.",
             where=str(folder.versions(phase)),
@@ -215,27 +216,28 @@ class Store:
         )
 
     def runs(self, graph: str) -> list[str]:
-        """IDs of the runs of a graph that have a folder, oldest first."""
-        names = names_in(self.root / RunFolder(self.root, graph, "any").graph)
+        """IDs of the runs of a graph that have a folder or an archive, oldest first."""
+        names = {*names_in(self.root / RunFolder(self.root, graph, "any").graph), *archived_runs(self.root, graph)}
         found = [n for n in names if _RUN_NAME.fullmatch(n) and n not in RESERVED_RUN_IDS]
         return sorted(found, key=lambda run_id: (*latest_view.started_at(run_id, None), run_id))
 
     def phases(self, graph: str, run_id: str) -> list[str]:
         """Names of the phases that have an artifact, in their order; damaged ones last."""
-        names = names_in(RunFolder(self.root, graph, run_id).path)
+        folder = self.run_folder(graph, run_id)
+        names = folder.names(folder.path)
         found = {n.rsplit(".", 1)[0] for n in names if n.endswith(ARTIFACT_SUFFIXES) and n[0] != "."} - {"manifest"}
         return sorted(found, key=lambda phase: (self._number(graph, run_id, phase), phase))
 
     def manifest(self, graph: str, run_id: str) -> dict[str, Any]:
         """The run's manifest as it stands; raises ArtifactMissing or ArtifactDamaged."""
-        return manifest_view.read_manifest(RunFolder(self.root, graph, run_id))
+        return manifest_view.read_manifest(self.run_folder(graph, run_id))
 
     def listed(self, graph: str, run_id: str) -> list[dict[str, Any]]:
         """The manifest's entries as they follow from what stands there and is intact; nothing is written.
 
         Damaged publications are left out.
         """
-        folder = RunFolder(self.root, graph, run_id)
+        folder = self.run_folder(graph, run_id)
         try:
             old = {(e["artifact_id"], e["name"]): e["made_at"] for e in manifest_view.read_manifest(folder)["files"]}
         except (ArtifactMissing, ArtifactDamaged):
@@ -254,18 +256,19 @@ class Store:
         return listed
 
     def rebuild_manifest(self, graph: str, run_id: str) -> dict[str, Any]:
-        """Makes the manifest anew of what stands there and is intact."""
-        return manifest_view.write_manifest(RunFolder(self.root, graph, run_id), self.listed(graph, run_id))
+        """Makes the manifest anew of what stands there and is intact; that of an archived run stays as it is."""
+        folder = self.run_folder(graph, run_id)
+        if folder.is_archived:
+            return manifest_view.read_manifest(folder)
+        return manifest_view.write_manifest(folder, self.listed(graph, run_id))
 
     def mark_latest(self, graph: str, run_id: str) -> str:
         """Says that a run is complete; returns the newest complete run by its start, which may be another one.
 
         Where that cannot be written the log has it, and the run is no less complete: `latest` is a view.
         """
-        envelopes = [self.envelope(graph, run_id, phase) for phase in self.phases(graph, run_id)]
-        first = min((e.started_at for e in envelopes), default=None)
         try:
-            return latest_view.write_latest(RunFolder(self.root, graph, run_id), first)
+            return latest_view.write_latest(RunFolder(self.root, graph, run_id), self._start(graph, run_id))
         except StorageError as error:
             log.warning("latest was not updated: %s", error)
             return run_id
@@ -273,7 +276,34 @@ class Store:
     def latest(self, graph: str) -> str | None:
         """The newest complete run by its start; None if there is none."""
         found = latest_view.read_latest(self.root, graph)
-        return found[0] if found else None
+        return found.run_id if found else None
+
+    def latest_instead_of(self, graph: str) -> str:
+        """The run that `latest` would name if nobody had gone back to an earlier one; '' where nobody did."""
+        found = latest_view.read_latest(self.root, graph)
+        return found.instead_of if found else ""
+
+    def go_back_to(self, graph: str, run_id: str, newest: str) -> None:
+        """Lets `latest` name an earlier run until one is complete that starts later than the `newest` complete one.
+
+        Raises UserError for an archived run, StorageError.
+        """
+        refuse_archived(self.run_folder(graph, run_id))
+        folder = RunFolder(self.root, graph, run_id)
+        latest_view.go_back(folder, self._start(graph, run_id), (newest, self._start(graph, newest)))
+
+    def run_folder(self, graph: str, run_id: str) -> RunFolder:
+        """Where a run is read: its folder or its archive."""
+        return run_at(self.root, graph, run_id)
+
+    def refuse_archived(self, graph: str, run_id: str) -> None:
+        """Raises UserError that says how a run is brought back, if it is archived."""
+        refuse_archived(self.run_folder(graph, run_id))
+
+    def _start(self, graph: str, run_id: str) -> datetime | None:
+        return min(
+            (self.envelope(graph, run_id, phase).started_at for phase in self.phases(graph, run_id)), default=None
+        )
 
     def _number(self, graph: str, run_id: str, phase: str) -> int:
         try:
