@@ -20,7 +20,9 @@ class PhaseResult:
     row_id, title, url, drop_reason, drop_value, drop_detail; `failed` has row_id, title, url, failure_kind,
     failure_message, attempts. `sides` are the declared side tables by name. `figures` are files by name,
     `sparks` SVGs under 1,000 characters by figure name. `reports` are files for people
-    by name. `log` is one dict a line.
+    by name. `log` is one dict a line. `refused` are answers that broke a rule and were asked for again: row_id, problem,
+    attempt. `processing` are numbers of how it was made and `processing_tables` tables of that, for `etl/`; `profile`
+    is a table of what it looks like, a row a column, and `profile_text` the same to be read, for `eda/`.
     """
 
     graph: str
@@ -46,6 +48,11 @@ class PhaseResult:
     notes: Mapping[str, Any] = field(default_factory=dict)
     reports: Mapping[str, bytes] = field(default_factory=dict)
     log: tuple[Mapping[str, Any], ...] = ()
+    refused: tuple[Mapping[str, Any], ...] = ()
+    processing: Mapping[str, Any] = field(default_factory=dict)
+    processing_tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    profile: pa.Table | None = None
+    profile_text: bytes = b""
 
     @property
     def is_blocked(self) -> bool:
@@ -56,8 +63,35 @@ class PhaseResult:
         """This result with the outcomes of its checks."""
         return replace(self, checks=checks)
 
-    def with_files(
-        self, *, figures: Mapping[str, bytes], sparks: Mapping[str, str], reports: Mapping[str, bytes]
+    def with_log(self, log: tuple[Mapping[str, Any], ...]) -> PhaseResult:
+        """This result with its log."""
+        return replace(self, log=log)
+
+    def with_reports(self, reports: Mapping[str, bytes]) -> PhaseResult:
+        """This result with its rendered reports."""
+        return replace(self, reports=reports)
+
+    def described(
+        self,
+        *,
+        processing: Mapping[str, Any],
+        processing_tables: Mapping[str, pa.Table],
+        notes: Mapping[str, Any],
+        profile: pa.Table,
+        profile_text: bytes,
     ) -> PhaseResult:
-        """This result with its drawn figures and rendered reports."""
-        return replace(self, figures=figures, sparks=sparks, reports=reports)
+        """This result with what is said of its making and of its looks; `notes` go into the envelope beside others."""
+        return replace(
+            self,
+            processing=processing,
+            processing_tables=processing_tables,
+            notes={**self.notes, **notes},
+            profile=profile,
+            profile_text=profile_text,
+        )
+
+    def with_figures(
+        self, figures: Mapping[str, bytes], sparks: Mapping[str, str], log: tuple[Mapping[str, Any], ...] = ()
+    ) -> PhaseResult:
+        """This result with its drawn figures, and lines that its log gains by them."""
+        return replace(self, figures=figures, sparks=sparks, log=(*self.log, *log))

@@ -31,6 +31,8 @@ from enrich_assets.engine.registration import run_info
 from enrich_assets.engine.runner import run_phase
 from enrich_assets.engine.stopping import stopped
 from enrich_assets.reports.published import reports_of
+from enrich_assets.stats.describing import described, with_figures
+from enrich_assets.stats.memory import peak_memory_bytes
 from enrich_assets.store.artifacts import plain_document, volatile_keys
 from enrich_assets.store.content import data_sha256, document_sha256
 from enrich_assets.store.store import Store
@@ -68,7 +70,7 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
     suffix = "json" if phase.makes == "document" else "parquet"
     return dg.MaterializeResult(
         value=result,
-        metadata=materialization_metadata(result, path=f"{base}/{phase.name}.{suffix}", reports=f"{base}/reports"),
+        metadata=materialization_metadata(result, path=f"{base}/{phase.name}.{suffix}", folder=base),
         data_version=dg.DataVersion(_data_version(result)),
         check_results=[
             dg.AssetCheckResult(
@@ -123,27 +125,23 @@ def _run(
         # Before anything is paid: a phase of plain rules, or one that is done within a second, hears no wish.
         if reason := observer.wish_to_stop():
             raise stopped(phase.name, "before it began", reason, run_id)
-        result = run_phase(job)
-        figures, sparks = _figures(context, phase, result)
+        peak_before = peak_memory_bytes()
+        main = graph.main_input(phase)
+        result = described(
+            graph, phase, run_phase(job), None if main is None else inputs[main.name].table, peak_before=peak_before
+        )
+        result = with_figures(
+            phase,
+            result,
+            settings=graph.settings_of(phase, resolved),
+            history={name: given.envelope for name, given in inputs.items()},
+            warn=context.log.warning,
+        )
         reports = reports_of(store, graph, result, inputs) if phase is graph.last else {}
     except BaseException as error:
         observer.ended(error)
         raise
-    return result.with_files(figures=figures, sparks=sparks, reports=reports)
-
-
-def _figures(
-    context: dg.AssetExecutionContext, phase: Phase, result: PhaseResult
-) -> tuple[dict[str, bytes], dict[str, str]]:
-    figures: dict[str, bytes] = {}
-    sparks: dict[str, str] = {}
-    for figure in phase.figures if result.table is not None else ():
-        try:
-            figures |= figure.draw(result.table, result)
-            sparks[figure.name] = figure.spark(result.table, result)
-        except Exception as error:  # a picture must not cost the phase that it shows
-            context.log.warning(f"The figure {figure.name} could not be drawn: {type(error).__name__}: {error}")
-    return figures, sparks
+    return result.with_reports(reports)
 
 
 def _defect(error: Exception, phase: Phase, run_id: str) -> EnrichError:

@@ -1,4 +1,4 @@
-"""What a materialization shows in the UI: numbers under few stable keys, the first rows, one small figure, paths.
+"""What a materialization shows in the UI: numbers under few stable keys, the first rows, small figures, paths.
 
 Numbers under stable keys become plots over time. Markdown and SVG under 1,000 characters show in place.
 https://docs.dagster.io/guides/build/assets/metadata-and-tags
@@ -6,6 +6,7 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +17,11 @@ import pyarrow as pa
 
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.columns import ROW_ID, Column
+from enrich_assets.stats.describing import ETL_NOTE
 
 _IN_PLACE = 1000
+_LARGEST_PICTURE = 30_000
+"""Bytes of the one picture that opens in a dialog."""
 _PREVIEW_ROWS = 5
 _PREVIEW_CELL = 60
 _PREVIEW_NUMBERS = ("rank", "final_score", "tier3_score", "tier2_score", "tier1_score")
@@ -37,8 +41,8 @@ def column_schema(columns: Mapping[str, Column]) -> dg.TableSchema:
     )
 
 
-def materialization_metadata(result: PhaseResult, *, path: str, reports: str) -> dict[str, Any]:
-    """The metadata of one publication."""
+def materialization_metadata(result: PhaseResult, *, path: str, folder: str) -> dict[str, Any]:
+    """The metadata of one publication at `path`, whose other files stand below `folder`."""
     counts, usage = result.counts, result.usage
     # In the order in which the UI shows them: first what is to be seen, then what is to be looked up.
     shown: dict[str, Any] = {}
@@ -49,6 +53,11 @@ def materialization_metadata(result: PhaseResult, *, path: str, reports: str) ->
         figure = _in_place(name, svg)
         if svg and len(figure) < _IN_PLACE:
             shown[f"figure/{name}"] = dg.MetadataValue.md(figure)
+    for name, picture in result.figures.items():
+        # One, because Dagster stores it four times; the others are files.
+        if name.endswith(".png") and len(picture) <= _LARGEST_PICTURE:
+            data = base64.b64encode(picture).decode("ascii")
+            shown["picture"] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{data})")
             break
     shown |= {
         "rows_in": counts.rows_in,
@@ -73,9 +82,20 @@ def materialization_metadata(result: PhaseResult, *, path: str, reports: str) ->
         "search_requests": usage.search_requests,
         "answers_reused": usage.answers_reused,
         "tokens": usage.tokens_in + usage.tokens_out,
+        "retries": usage.retries,
+        **_of_etl(result.notes.get(ETL_NOTE, {})),
         "path": dg.MetadataValue.path(path),
+        "etl": dg.MetadataValue.path(f"{folder}/etl/{result.phase}"),
+        "eda": dg.MetadataValue.path(f"{folder}/eda/{result.phase}"),
     }
-    shown |= {f"report/{name}": dg.MetadataValue.path(f"{reports}/{name}") for name in result.reports}
+    shown |= {f"report/{name}": dg.MetadataValue.path(f"{folder}/reports/{name}") for name in result.reports}
+    return shown
+
+
+def _of_etl(note: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: note[name] for name in ("outliers", "validation_errors", "duplicates", "missing") if name in note}
+    if note.get("peak_memory_bytes"):
+        shown["peak_memory_mb"] = round(note["peak_memory_bytes"] / 1e6, 1)
     return shown
 
 

@@ -18,6 +18,7 @@ from enrich_assets.core.errors import FinalError, MalformedAnswer
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import ModelReply, ModelTransport, Prompt, Weight
 from enrich_assets.engine.requests import Reply, Request
+from enrich_assets.engine.sending import current_row
 
 A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")
@@ -84,6 +85,7 @@ class Asker:
                 # would otherwise give the same useless answer again.
                 note = error.what if attempt == 1 else f"{error.what} ({attempt} answers so far)"
                 self._calls.meter.retries += 1
+                self._calls.journal.refuse(current_row.get(), error.what, attempt)
         raise AssertionError("unreachable")
 
     async def _decided(self, request: Request, answer: type[A], decide: Callable[[A], T], model: str) -> T:

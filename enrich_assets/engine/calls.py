@@ -9,6 +9,7 @@ from typing import Any
 
 from enrich_assets.core.errors import AddressRefused, FinalError, MalformedAnswer, TransientError
 from enrich_assets.engine.clients import Weight
+from enrich_assets.engine.journal import Journal
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.requests import (
     NOTHING_ANSWERED,
@@ -87,6 +88,11 @@ class Calls:
     def meter(self) -> Meter:
         """What was asked for so far."""
         return self._sender.meter
+
+    @property
+    def journal(self) -> Journal:
+        """What happened so far."""
+        return self._sender.journal
 
     def is_to_be_retried(self, reply: Reply) -> bool:
         """Whether a reply of before, which turned out to be unusable, no longer counts."""

@@ -42,7 +42,6 @@ class Outcomes:
     def __init__(self, phase: Phase, columns: Mapping[str, Column], given: pa.Table | None = None) -> None:
         self.rows_in = 0
         self.waiting = 0
-        self.log: list[Mapping[str, Any]] = []
         self._phase = phase
         self._columns = columns
         self._given = given

@@ -77,7 +77,8 @@ class Selection:
 
 
 class Figure(Protocol):
-    """A figure that a phase names. `draw` gives files by name; `spark` an SVG under 1,000 characters or ''."""
+    """A figure that a phase names. `draw` gives files by name, with `dpi` dots an inch; `spark` an SVG under 1,000
+    characters or ''. `table` is None for a document."""
 
     @property
     def name(self) -> str: ...
@@ -85,7 +86,7 @@ class Figure(Protocol):
     @property
     def title(self) -> str: ...
 
-    def draw(self, table: pa.Table, outcome: Any) -> dict[str, bytes]: ...
+    def draw(self, table: pa.Table, outcome: Any, dpi: int = 100) -> dict[str, bytes]: ...
 
     def spark(self, table: pa.Table, outcome: Any) -> str: ...
 
@@ -126,6 +127,8 @@ class Phase:
     sides: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     checks: tuple[Check, ...] = ()
+    quarantines: bool = False
+    """Whether what it drops broke a rule: such rows count as validation errors."""
     # ask
     reads: tuple[str, ...] = ()
     prompt: Path | None = None
@@ -249,12 +252,14 @@ def table(
     sides: Mapping[str, Mapping[str, Column]] | None = None,
     figures: Sequence[Figure] = (),
     checks: Sequence[Check] = (),
+    quarantines: bool = False,
 ) -> Callable[[F], F]:
     """Declares a pure function of the whole table: `(rows, settings, …) -> Selection`, or a dict for a document.
 
     The first parameter gets the rows of the phase before (a list of dicts; absent for the first phase).
     Further parameters are given by name: `settings`; `run` (RunInfo); `history` (the envelopes of all earlier
-    phases of the run, by name); and the rows, or the document, of each phase named in `also`.
+    phases of the run, by name); and the rows, or the document, of each phase named in `also`. `quarantines`: what it
+    drops broke a rule.
     """
 
     def declare(function: F) -> F:
@@ -271,6 +276,7 @@ def table(
                 sides=dict(sides or {}),
                 figures=tuple(figures),
                 checks=tuple(checks),
+                quarantines=quarantines,
             ),
         )
 

@@ -16,6 +16,7 @@ from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.checks import run_checks
 from enrich_assets.engine.job import Job
+from enrich_assets.engine.journal import Journal
 from enrich_assets.engine.leases import LeaseLost
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.outcomes import Outcomes
@@ -39,7 +40,9 @@ async def _run(job: Job) -> PhaseResult:
     started, clock = job.now(), time.monotonic()
     phase = job.phase
     settings = job.graph.settings_of(phase, job.resolved)
-    calls = _calls_of(job)
+    journal = Journal(job.now)
+    journal.note("started", phase=phase.name, run_id=job.run.run_id, shape=phase.shape)
+    calls = _calls_of(job, journal)
     main = job.graph.main_input(phase)
     outcomes = Outcomes(phase, job.graph.columns(phase), None if main is None else job.inputs[main.name].table)
     document: Mapping[str, Any] | None = None
@@ -71,12 +74,20 @@ async def _run(job: Job) -> PhaseResult:
             for i in job.inputs.values()
         ),
         sides=outcomes.side_tables(),
-        log=tuple(outcomes.log),
+        refused=tuple(journal.refused),
     )
-    return result.with_checks(run_checks(phase, result, settings))
+    result = result.with_checks(run_checks(phase, result, settings))
+    for check in result.checks:
+        if not check.passed:
+            journal.note("warning", check=check.name, message=check.message)
+    return result.with_log(journal.lines(seconds=round(result.duration_seconds, 3), **_told(result.counts)))
 
 
-def _calls_of(job: Job) -> Calls:
+def _told(counts: Counts) -> dict[str, int]:
+    return {name: getattr(counts, name) for name in ("rows_in", "kept", "dropped", "failed", "created", "rows_out")}
+
+
+def _calls_of(job: Job, journal: Journal) -> Calls:
     """The calls of the job's phase, under the run's limits and after what a person wanted asked again."""
     run_id, phase, shared = job.run.run_id, job.phase.name, job.shared
     sender = Sender(
@@ -88,6 +99,7 @@ def _calls_of(job: Job) -> Calls:
         slots=shared.concurrency,
         limits_of=lambda endpoint: job.ledger.limits(job.transport.limits(endpoint), wanted=shared.concurrency),
         is_ready=job.transport.is_ready,
+        journal=journal,
     )
     renewal = job.ledger.renewal(run_id, phase)
     return Calls(
@@ -109,7 +121,7 @@ async def _run_row_by_row(job: Job, settings: Any, calls: Calls, outcomes: Outco
     outcomes.rows_in = len(rows)
     rows = sample(rows, job, outcomes)
     stop = Stop()
-    reporter = asyncio.ensure_future(_report(job, calls.meter, outcomes, stop))
+    reporter = asyncio.ensure_future(_report(job, calls, outcomes, stop))
     try:
         with signals_heard(stop):
             if phase.shape == "ask":
@@ -149,13 +161,14 @@ def _how_far(outcomes: Outcomes) -> str:
     return f"after {outcomes.done} of {outcomes.rows_in} rows"
 
 
-async def _report(job: Job, meter: Meter, outcomes: Outcomes, stop: Stop) -> None:
+async def _report(job: Job, calls: Calls, outcomes: Outcomes, stop: Stop) -> None:
     while True:
         await asyncio.sleep(1.0)
         reason = await asyncio.to_thread(job.should_stop)
         if reason:
             stop.ask(reason)
-        await _tell(job, meter, outcomes)
+        calls.journal.progress(outcomes.so_far(), calls.meter)
+        await _tell(job, calls.meter, outcomes)
 
 
 async def _tell(job: Job, meter: Meter, outcomes: Outcomes) -> None:

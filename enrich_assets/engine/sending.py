@@ -20,6 +20,7 @@ from enrich_assets.engine.breaker import Breaker
 from enrich_assets.engine.clients import Weight
 from enrich_assets.engine.deadlines import Deadlines, do_not_count_since, ends_before, refuse_late
 from enrich_assets.engine.gate import Gate
+from enrich_assets.engine.journal import Journal
 from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.requests import AnswerStore, Reply, Request
@@ -54,10 +55,12 @@ class Sender:
         slots: int = 16,
         limits_of: Callable[[str], SharedLimits | None] = no_limits,
         is_ready: Callable[[str], Awaitable[bool]] = does_not_say,
+        journal: Journal | None = None,
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.meter = Meter()
+        self.journal = journal or Journal()
         self._store = store
         self._run_id = run_id
         self._phase = phase
@@ -96,6 +99,7 @@ class Sender:
                 self.add(error)
                 if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
                     await self._gates[endpoint].hold(error.retry_after)
+                    self.journal.note("endpoint_rests", endpoint=endpoint, kind=error.kind, seconds=error.retry_after)
                 if self._backoff.gives_up(attempt, error.retry_after):
                     self._breaker.note_given_up(endpoint, error, answers_before=answers_before)
                     raise
@@ -103,6 +107,9 @@ class Sender:
                 if self._closing or ends_before(delay):
                     raise
                 self.meter.retries += 1
+                self.journal.note(
+                    "retry", row_id=current_row.get(), kind=error.kind, attempt=attempt, seconds=round(delay, 3)
+                )
                 await self._pause(delay)
             except EndpointError as error:
                 self.add(error)

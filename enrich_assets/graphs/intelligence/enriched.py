@@ -21,6 +21,7 @@ from enrich_assets.evidence.quote import names_entity
 from enrich_assets.evidence.settings import LookupSettings
 from enrich_assets.models.names import entities as names_in
 from enrich_assets.models.settings import EXTRACTIVE
+from enrich_assets.stats.figures.bars import Bars
 
 LONGEST_NAME = 100
 """Characters; more is no name but a sentence."""
@@ -81,6 +82,11 @@ class Entity(BaseModel):
     adds={"entities": Column(list[Entity], "who and what the article is about, each with its background and evidence")},
     settings=Settings,
     also=["scraped"],
+    figures=[
+        Bars("entities", item="kind", label="entities per type"),
+        Bars("entities", item="name", label="articles per entity, the most named"),
+        Bars("entities", item="grade", label="entities per grade of evidence"),
+    ],
 )
 async def enriched(article: Row, clients: Clients, settings: Settings) -> dict[str, Any]:
     """One row an article, with the entities it is about: a background of one to three sentences, its source, a

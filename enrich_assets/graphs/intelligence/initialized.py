@@ -7,13 +7,14 @@ from typing import Any
 
 from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.phase import table
+from enrich_assets.stats.figures.document_bars import DocumentBars
 
 
 class Settings(SettingsBase):
     """This phase has no settings of its own."""
 
 
-@table(makes="document", settings=Settings)
+@table(makes="document", settings=Settings, figures=[DocumentBars("rows", "kind", label="sources per kind")])
 def initialized(registration: Mapping[str, Any]) -> dict[str, Any]:
     """The run's settings as they were registered: preset, overrides, prompts, the moment that counts as now.
 

@@ -14,7 +14,8 @@ from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, ask
 from enrich_assets.graphs.intelligence.settings import Company
 from enrich_assets.models.extractive import summary
-from enrich_assets.stats.figures import Histogram
+from enrich_assets.stats.figures.drop_reasons import DropReasons
+from enrich_assets.stats.figures.histogram import Histogram
 
 
 class Settings(SettingsBase):
@@ -72,7 +73,10 @@ def analyses_have_their_length(result: PhaseResult, settings: Settings) -> str |
         "analysis": Column(str, "what happened and why it matters, 500–600 characters unless the settings differ"),
         "analysis_characters": Column(int, "length of the analysis, characters"),
     },
-    figures=[Histogram("analysis_characters", label="length of the analysis, characters")],
+    figures=[
+        Histogram("analysis_characters", label="length of the analysis, characters", bounds=("shortest", "longest")),
+        DropReasons(),
+    ],
     checks=[Check("analyses_have_their_length", analyses_have_their_length)],
 )
 def paraphrased(article: Row, answer: Analysis, settings: Settings) -> dict[str, object] | Drop:

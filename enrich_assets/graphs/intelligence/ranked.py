@@ -11,7 +11,8 @@ from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Drop, Row, Selection, table
 from enrich_assets.models.text import cosine, tfidf
-from enrich_assets.stats.figures import Bars, DropReasons
+from enrich_assets.stats.figures.bars import Bars
+from enrich_assets.stats.figures.drop_reasons import DropReasons
 
 
 class Settings(SettingsBase):

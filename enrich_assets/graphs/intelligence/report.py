@@ -39,6 +39,8 @@ from enrich_assets.graphs.intelligence.report_content import (
 from enrich_assets.graphs.intelligence.report_provenance import provenance
 from enrich_assets.graphs.intelligence.settings import Category, Company
 from enrich_assets.models.settings import EXTRACTIVE
+from enrich_assets.stats.figures.funnel import Funnel
+from enrich_assets.stats.figures.phase_bars import PhaseBars
 
 if TYPE_CHECKING:
     from enrich_assets.engine.graph import RunInfo
@@ -52,7 +54,12 @@ class Settings(SettingsBase):
     language: str | None = inherited("Language of the report, ISO 639-1.")
 
 
-@table(makes="document", also=["initialized", "scraped/sources"], settings=Settings)
+@table(
+    makes="document",
+    also=["initialized", "scraped/sources"],
+    settings=Settings,
+    figures=[Funnel(), PhaseBars("duration"), PhaseBars("cost")],
+)
 def report(
     validated: Sequence[Row],
     settings: Settings,

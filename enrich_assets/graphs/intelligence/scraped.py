@@ -24,8 +24,9 @@ from enrich_assets.graphs.intelligence.source_health import (
     no_source_fails_for_long,
     read_source,
 )
-from enrich_assets.stats.figures import Timeline
-from enrich_assets.stats.side_bars import SideBars
+from enrich_assets.stats.figures.by_day import ByDay
+from enrich_assets.stats.figures.side_bars import SideBars
+from enrich_assets.stats.figures.timeline import Timeline
 from enrich_assets.web.extract import content_hash, is_html
 from enrich_assets.web.forgotten import FORGOTTEN
 from enrich_assets.web.rendered import RenderedPages
@@ -68,7 +69,11 @@ class Settings(SettingsBase):
         "http_status": Column(int, "status of the answer", volatile=True),
     },
     sides={"sources": SOURCES},
-    figures=[SideBars("sources", "articles", label="articles per source"), Timeline("published_at")],
+    figures=[
+        SideBars("sources", "articles", label="articles per source"),
+        ByDay("source_name", "published_at", label="articles per source and day"),
+        Timeline("published_at", label="articles by day of publication"),
+    ],
     checks=[
         Check("most_sources_answered", most_sources_answered),
         Check("no_source_fails_for_long", no_source_fails_for_long),

@@ -16,7 +16,8 @@ from enrich_assets.engine.graph import RunInfo
 from enrich_assets.engine.phase import Check, Drop, Row, Selection, table
 from enrich_assets.graphs.intelligence.settings import Category
 from enrich_assets.models.text import keyword_hits
-from enrich_assets.stats.figures import DropReasons, Histogram
+from enrich_assets.stats.figures.drop_reasons import DropReasons
+from enrich_assets.stats.figures.histogram import Histogram
 from enrich_assets.web.duplicates import Sketches, sketch
 
 

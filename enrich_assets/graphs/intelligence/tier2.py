@@ -11,7 +11,8 @@ from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Drop, Row, ask
 from enrich_assets.graphs.intelligence.settings import Category, Company
 from enrich_assets.models.text import keyword_hits, sentences
-from enrich_assets.stats.figures import DropReasons, Histogram
+from enrich_assets.stats.figures.drop_reasons import DropReasons
+from enrich_assets.stats.figures.histogram import Histogram
 
 NO_CATEGORY = "none"
 PASSING_MENTION = 1.0
@@ -74,7 +75,7 @@ def relevance_by_keywords(article: Row, settings: Settings) -> Verdict:
         "category": Column(str, "id of the category it belongs to"),
         "tier2_reason": Column(str, "one line: why"),
     },
-    figures=[DropReasons(), Histogram("tier2_score", label="tier2 score, points of 10")],
+    figures=[DropReasons(), Histogram("tier2_score", label="tier2 score, points of 10", bounds=("threshold",))],
 )
 def tier2(article: Row, verdict: Verdict, settings: Settings) -> dict[str, object] | Drop:
     """One row an article that matters to the reader, with the category it belongs to.

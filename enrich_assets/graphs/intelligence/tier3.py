@@ -14,7 +14,10 @@ from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, ask
 from enrich_assets.graphs.intelligence.settings import Category, Company
 from enrich_assets.models.text import keyword_hits, sentences
-from enrich_assets.stats.figures import DropReasons, Histogram
+from enrich_assets.stats.figures.drop_reasons import DropReasons
+from enrich_assets.stats.figures.histogram import Histogram
+from enrich_assets.stats.figures.scatter import Scatter
+from enrich_assets.stats.figures.spreads import Spreads
 
 
 class Weights(SettingsBase):
@@ -206,7 +209,12 @@ def scores_vary(result: PhaseResult, settings: Settings) -> str | None:
         "rationale": Column(str, "one or two sentences: why these numbers"),
         "tier3_score": Column(float, "weighted mean of the five, points 0–10"),
     },
-    figures=[DropReasons(), Histogram("tier3_score", label="tier3 score, points of 10")],
+    figures=[
+        DropReasons(),
+        Histogram("tier3_score", label="tier3 score, points of 10", bounds=("threshold",)),
+        Spreads(DIMENSIONS, label="the five dimensions, points of 10", called="dimensions"),
+        Scatter("tier2_score", "tier3_score", "tier2 score, points of 10", "tier3 score, points of 10"),
+    ],
     checks=[Check("scores_vary", scores_vary)],
 )
 def tier3(article: Row, assessment: Assessment, settings: Settings) -> dict[str, object] | Drop:

@@ -19,6 +19,8 @@ from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, Selection, table
 from enrich_assets.evidence.grade import Grade
 from enrich_assets.evidence.quote import locate, normalised, tells_about
+from enrich_assets.stats.figures.drop_reasons import DropReasons
+from enrich_assets.stats.figures.histogram import Histogram
 from enrich_assets.web.urls import canonicalize
 
 
@@ -166,6 +168,11 @@ def few_rows_quarantined(result: PhaseResult, settings: Settings) -> str | None:
     adds={"rules_passed": Column(int, "rules that the row was held against and keeps")},
     settings=Settings,
     also=["initialized", "scraped"],
+    quarantines=True,
+    figures=[
+        DropReasons(label="what the rules let through"),
+        Histogram("final_score", label="final score, points of 10"),
+    ],
     checks=[
         Check("no_broken_rows_published", no_broken_rows_published, blocking=True),
         Check("few_rows_quarantined", few_rows_quarantined, blocking=True),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from enrich_assets.stats.figures_drawing import BLUE, PURPLE, VERMILION
+from enrich_assets.stats.figures.picture import BLUE, PURPLE, VERMILION
 
 _WIDTH, _HEIGHT = 160, 32
+SPARK_BARS = 24
 _TITLE = 70
 """Characters of a title that is kept."""
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from enrich_assets.stats.figures_drawing import Chart, draw_chart
-from enrich_assets.stats.figures_spark import spark_columns
-
-_SPARK_BARS = 24
+from enrich_assets.stats.figures.charts import bars
+from enrich_assets.stats.figures.picture import Drawn, Picture
+from enrich_assets.stats.figures.sparks import SPARK_BARS, spark_columns
+from enrich_assets.stats.figures.words import capital, unit_of
 
 
 @dataclass(frozen=True)
-class SideBars:
+class SideBars(Drawn):
     """A number of each row of a side table, largest first; rows whose `status` is failed say so.
 
     `side` has the columns `name`, `status` and `number`. `top` rows have a bar of their own, the others share one.
@@ -34,21 +34,18 @@ class SideBars:
     @property
     def title(self) -> str:
         """For people."""
-        return self.label[:1].upper() + self.label[1:]
+        return capital(self.label)
 
-    def draw(self, table: pa.Table, outcome: Any) -> dict[str, bytes]:
-        """The figure's files by name."""
-        names, numbers, colours = [], [], []
-        for name, number, is_failed in self._rows(outcome):
-            names.append(f"{name} (failed)" if is_failed else name)
-            numbers.append(number)
-            colours.append("failed" if is_failed else "kept")
-        unit = self.label.split(" per ", 1)[0]
-        return draw_chart(Chart("bars", self.name, self.title, unit, "", numbers, names, colours=colours))
+    def picture(self, table: pa.Table, outcome: Any) -> Picture:
+        """A bar a row."""
+        rows = self._rows(outcome)
+        names = [f"{name} (failed)" if is_failed else name for name, _, is_failed in rows]
+        kinds = ["failed" if is_failed else "rest" if name.startswith("(") else "kept" for name, _, is_failed in rows]
+        return bars(self.title, names, [number for _, number, _ in rows], unit_of(self.label), kinds=kinds)
 
     def spark(self, table: pa.Table, outcome: Any) -> str:
         """The numbers as small columns; '' without rows."""
-        return spark_columns([number for _, number, _ in self._rows(outcome)][:_SPARK_BARS], self.title)
+        return spark_columns([number for _, number, _ in self._rows(outcome)][:SPARK_BARS], self.title)
 
     def _rows(self, outcome: Any) -> list[tuple[str, int, bool]]:
         rows = [
