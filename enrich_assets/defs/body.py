@@ -14,6 +14,7 @@ import dagster as dg
 from enrich_assets.core.errors import DeclarationError, EnrichError, RunIdError, Stopped, UserError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
+from enrich_assets.defs.findings import findings_check
 from enrich_assets.defs.holding import held_until_published
 from enrich_assets.defs.io_managers import HOW_TO_DELETE
 from enrich_assets.defs.launchpad import wanted_of
@@ -81,7 +82,8 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
                 metadata=dict(check.metadata),
             )
             for check in result.checks
-        ],
+        ]
+        + findings_check(graph, phase, result, store, loaded),
     )
 
 

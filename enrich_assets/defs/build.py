@@ -15,6 +15,7 @@ import dagster as dg
 
 from enrich_assets.defs.automation import automation
 from enrich_assets.defs.body import run_asset
+from enrich_assets.defs.findings import NOTHING_STANDS_OUT, what_would_stand_out
 from enrich_assets.defs.io_managers import DOCUMENTS, TABLES, UP_TO, io_managers
 from enrich_assets.defs.launchpad import first_phase_fields
 from enrich_assets.defs.metadata import column_schema
@@ -140,6 +141,9 @@ def _check_specs(graph: Graph, phase: Phase, key: dg.AssetKey) -> list[dg.AssetC
                 partitions_def=runs_of(graph.name),
             )
             for check in phase.checks
+        ] + [
+            dg.AssetCheckSpec(NOTHING_STANDS_OUT, asset=key, description=spec, partitions_def=runs_of(graph.name))
+            for spec in what_would_stand_out(phase)
         ]
 
 

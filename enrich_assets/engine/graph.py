@@ -226,13 +226,16 @@ class Graph:
             raise DeclarationError(f"its prompt {phase.prompt.name!r} is not there", where=where)
 
 
-def prompt_hashes(phase: Phase) -> dict[str, str]:
-    """SHA-256 of every prompt file of a phase: `<phase>.md` and `<phase>_*.md` beside its module, and the one it
-    declares."""
+def prompt_files(phase: Phase) -> list[Path]:
+    """Every prompt file of a phase: `<phase>.md` and `<phase>_*.md` beside its module, and the one it declares."""
     folder = Path(inspect.getfile(phase.function)).parent
     declared = [phase.prompt] if phase.prompt else []
-    files = {*folder.glob(f"{phase.name}.md"), *folder.glob(f"{phase.name}_*.md"), *declared}
-    return {file.name: sha256(file.read_bytes()) for file in sorted(files)}
+    return sorted({*folder.glob(f"{phase.name}.md"), *folder.glob(f"{phase.name}_*.md"), *declared})
+
+
+def prompt_hashes(phase: Phase) -> dict[str, str]:
+    """SHA-256 of every prompt file of a phase, by name."""
+    return {file.name: sha256(file.read_bytes()) for file in prompt_files(phase)}
 
 
 def _declaration(function: Callable[..., Any]) -> Phase:

@@ -15,9 +15,11 @@ from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.checks import run_checks
+from enrich_assets.engine.efforts import ROW_EFFORTS, summed_up
 from enrich_assets.engine.job import Job
 from enrich_assets.engine.journal import Journal
 from enrich_assets.engine.leases import LeaseLost
+from enrich_assets.engine.made_with import made_with
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.outcomes import Outcomes
 from enrich_assets.engine.sending import Sender
@@ -74,6 +76,7 @@ async def _run(job: Job) -> PhaseResult:
             for i in job.inputs.values()
         ),
         sides=outcomes.side_tables(),
+        notes={**made_with(phase), **_efforts(job, calls.meter)},
         refused=tuple(journal.refused),
     )
     result = result.with_checks(run_checks(phase, result, settings))
@@ -155,6 +158,13 @@ async def _run_row_by_row(job: Job, settings: Any, calls: Calls, outcomes: Outco
     await job.ledger.written()
     spent = job.ledger.spent(job.run.run_id, phase.name)
     calls.meter.spent, calls.meter.unsettled = spent.total, spent.unsettled
+
+
+def _efforts(job: Job, meter: Meter) -> dict[str, Any]:
+    """What single rows took, where anything was paid or asked again."""
+    if job.phase.shape == "table" or not (meter.retries or meter.spent or meter.cost):
+        return {}
+    return {ROW_EFFORTS: summed_up(job.ledger.row_efforts(job.run.run_id, job.phase.name))}
 
 
 def _how_far(outcomes: Outcomes) -> str:

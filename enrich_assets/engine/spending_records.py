@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from enrich_assets.engine import tables
 from enrich_assets.engine.connection import Connected, utc_now
+from enrich_assets.engine.efforts import RowEffort
 from enrich_assets.engine.spending import Caps, Refusal, Reservation, Settlement, Spent, scopes_of
 from enrich_assets.engine.writer import Entry
 
@@ -76,6 +77,15 @@ class SpendingRecords(Connected):
         query = sa.select(table.c.phase, table.c.kind, *sums).where(table.c.run_id == run_id, sa.not_(brought_nothing))
         found: Any = self._read(query.group_by(table.c.phase, table.c.kind))
         return {(phase, kind): (int(n), int(into or 0), int(out or 0)) for phase, kind, n, into, out in found}
+
+    def row_efforts(self, run_id: str, phase: str) -> list[RowEffort]:
+        """What each row of a phase took in all its attempts; what is not settled at its upper bound."""
+        table = tables.spending
+        usd = sa.case((table.c.settled_at.is_(None), table.c.reserved), else_=table.c.cost)
+        sums = (sa.func.count(), sa.func.count(table.c.error), sa.func.coalesce(sa.func.sum(usd), 0.0))
+        here = (table.c.run_id == run_id) & (table.c.phase == phase)
+        found: Any = self._read(sa.select(table.c.row_id, *sums).where(here).group_by(table.c.row_id))
+        return [RowEffort(str(row_id), int(n), int(errors), float(spent)) for row_id, n, errors, spent in found]
 
     def set_cap(self, scope: str, usd: float | None) -> None:
         """Sets what a scope may spend: run/ID, phase/ID/NAME, day, month; None leaves it to the settings."""
