@@ -27,11 +27,16 @@ def check(
     run_name: Annotated[
         str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest'; without it all runs.")
     ] = "",
+    numbers: Annotated[bool, typer.Option("--numbers", help="Recompute the numbers of RUN's reports.")] = False,
 ) -> None:
     """Check files against their hashes; repair the views.
 
-    Views (manifest, latest, the list of runs, Dagster's partitions) are rebuilt from the files. Exit code 2 for damage.
+    Views (manifest, latest, the list of runs, Dagster's partitions) are rebuilt from the files. Exit code 2 for damage,
+    1 where a number of a report is not what the artifacts say.
     """
+    if numbers:
+        _check_numbers(run_name)
+        return
     from enrich_assets.cli.installation import installation_notes, installation_problems
     from enrich_assets.cli.run import import_quietly
     from enrich_assets.defs.home import enter_home
@@ -58,6 +63,26 @@ def check(
     )
     if problems or damage:
         raise typer.Exit(2)
+
+
+def _check_numbers(run_name: str) -> None:
+    """Recomputes the numbers of a run's reports from its artifacts, and names each that disagrees."""
+    if not run_name:
+        raise UserError("--numbers needs a RUN.", fix="enrich check latest --numbers")
+    with open_place() as place:
+        graph, run_id = place.find_run(run_name)
+        from enrich_assets.reading import Run
+        from enrich_assets.reports.checking import check_numbers
+
+        found = check_numbers(Run(place.store, graph, run_id))
+    for line in found.disagree:
+        print(f"DISAGREES  {clean(line)}")
+    print(
+        f"{counted(found.numbers, 'number')} recomputed, shown in {counted(found.shown, 'place')}: "
+        f"{len(found.disagree)} disagree."
+    )
+    if found.disagree:
+        raise typer.Exit(1)
 
 
 def _storage_problems(place: Place) -> list[str]:

@@ -21,6 +21,7 @@ from enrich_assets.reports.text import (
     host_of,
     number,
     one_line,
+    percent,
     points,
     safe_url,
     seconds,
@@ -84,11 +85,10 @@ def _head(report: ReportContent) -> Iterator[str]:
     for text in report.notes:
         yield f"> {escaped(text)}"
     summary = report.summary
-    read = summary.sources - summary.sources_down
     yield (
         f"**{counted(summary.articles_read, 'article')} read**, "
         f"**{number(summary.articles_reported)} in this report** · "
-        f"{number(read)} of {counted(summary.sources, 'source')} read · "
+        f"{number(summary.sources_read)} of {counted(summary.sources, 'source')} read · "
         f"{number(summary.entities_supported)} of {counted(summary.entities, 'background')} supported · "
         f"cost {escaped(phrases.cost(report.usage.totals))}"
     )
@@ -109,6 +109,9 @@ def _article(article: Article, described: dict[tuple[str, ...], int]) -> Iterato
     if article.follow_up:
         facts.append("follow-up")
     yield f"*{' · '.join(escaped(fact) for fact in facts if fact)}*"
+    if article.also_at:
+        also = ", ".join(link(copy.source or host_of(copy.url) or "page", copy.url) for copy in article.also_at)
+        yield f"Also at: {also}"
     yield escaped(article.analysis)
     scores = [f"{name} {points(getattr(article.scores, name))}" for name in DIMENSIONS]
     yield f"**Score {points(article.scores.total)} of 10:** {' · '.join(scores)}"
@@ -175,13 +178,23 @@ def _sources(report: ReportContent) -> Iterator[str]:
             link(source.name, source.url),
             "could not be read" if source.is_down else "read",
             number(source.entries),
+            "–" if source.new_items is None else number(source.new_items),
             number(source.articles),
             number(source.reported),
+            day(source.last_new_at) or "–",
+            percent(unchanged),
+            escaped(phrases.trouble(source)) or "–",
         )
-        for source in report.sources
+        for source, unchanged in zip(report.sources, _unchanged(report), strict=True)
     ]
-    head = ("Source", "Status", "Entries", "Articles", "In this report")
-    yield _table(head, rows, right=range(2, 5)) if rows else "No source was asked."
+    head = ("Source", "Status", "Entries", "New", "Articles", "In this report", "Last new", "Unchanged", "Trouble")
+    yield _table(head, rows, right=(2, 3, 4, 5, 7)) if rows else "No source was asked."
+
+
+def _unchanged(report: ReportContent) -> list[float | None]:
+    """Share of unchanged answers of each source."""
+    known = {traffic.source_id: traffic.not_modified_share for traffic in report.usage.sources}
+    return [known.get(source.source_id) for source in report.sources]
 
 
 def _usage(report: ReportContent) -> Iterator[str]:

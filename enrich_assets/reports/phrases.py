@@ -109,10 +109,15 @@ def follow_ups(report: ReportContent) -> list[Article]:
     return [article for article in report.articles if article.row_id in known]
 
 
-def origin(report: ReportContent, path: str) -> str:
-    """`artifact · field` of the number at a JSON pointer; '' where none is recorded."""
-    found = report.provenance.get(path)
-    return "" if found is None else f"{found.artifact} · {found.field}"
+def trouble(source: SourceEntry) -> str:
+    """What goes wrong with a source, in a few words; '' where nothing does."""
+    told = []
+    if source.failed_in_row:
+        told.append(f"failed {counted(source.failed_in_row, 'run')} in a row")
+    if source.entry_errors:
+        kinds = f" ({listed([words(kind) for kind in source.error_kinds])})" if source.error_kinds else ""
+        told.append(f"{counted(source.entry_errors, 'entry', 'entries')} in error{kinds}")
+    return ", ".join(told)
 
 
 def origins(report: ReportContent) -> list[tuple[str, str]]:
@@ -123,6 +128,16 @@ def origins(report: ReportContent) -> list[tuple[str, str]]:
     return [(kind, _told(founds)) for kind, founds in kinds.items()]
 
 
+def note_of(pointer: str, origin: Origin) -> str:
+    """The origin of a kind of number as a note; what differs from line to line stands in the line itself."""
+    field = re.sub(r"^(rows where source_id is) .*", r"\1 that of the line", origin.field, flags=re.DOTALL)
+    if pointer.startswith(("/funnel/", "/usage/phases/")):
+        return f"the artifact of the phase in the line · {field.rsplit('.', 1)[0]}"
+    row = " of the row that is named" if origin.row_id and pointer.startswith("/articles/") else ""
+    row = " of the source in the line" if origin.row_id and pointer.startswith("/sources/") else row
+    return f"{origin.artifact} · {field}{row}"
+
+
 def _without_key(path: str) -> str:
     return re.sub(r"(/dropped_by_reason|/failed_by_kind)/.*", r"\1/*", path)
 
@@ -130,4 +145,5 @@ def _without_key(path: str) -> str:
 def _told(founds: list[Origin]) -> str:
     artifacts = list(dict.fromkeys(found.artifact for found in founds))
     field = re.sub(r"\[.*\]", "[…]", founds[0].field)
+    field = re.sub(r"^(rows where source_id is) .*", r"\1 …", field, flags=re.DOTALL)
     return f"{artifacts[0] if len(artifacts) == 1 else 'the phase of the row'} · {field}"

@@ -26,12 +26,13 @@ class ReportTables:
     failed: list[dict[str, Any]] = field(default_factory=list)
 
 
-def render_reports(content: Mapping[str, Any], *, tables: ReportTables) -> dict[str, bytes]:
+def render_reports(content: ReportContent | Mapping[str, Any], *, tables: ReportTables) -> dict[str, bytes]:
     """`report.md`, `report.html` and `articles.xlsx` of a report's content; equal input gives equal bytes.
 
     Raises pydantic's ValidationError when `content` is no report document.
     """
-    report = ReportContent.model_validate(clean(dict(content)))
+    plain = content.model_dump(mode="json") if isinstance(content, ReportContent) else dict(content)
+    report = ReportContent.model_validate(clean(plain))
     return {
         "report.md": markdown(report).encode("utf-8"),
         "report.html": page(report).encode("utf-8"),

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enrich_assets.reports import text
+from enrich_assets.reports.origins import origin_text, token
 
 if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
-FILTERS = ("counted", "day", "host_of", "moment", "number", "percent", "points", "safe_url", "seconds", "usd", "words")
+FILTERS = (
+    "counted", "day", "host_of", "listed", "moment", "number", "percent", "points", "safe_url", "seconds", "size",
+    "usd", "words",
+)  # fmt: skip
 
 
 @cache
@@ -31,4 +35,5 @@ def environment(*folders: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {name: getattr(text, name) for name in FILTERS}
+    made.filters |= {"origin_text": origin_text, "token": token}
     return made

@@ -116,6 +116,18 @@ def counted(value: int, one: str, many: str = "") -> str:
     return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
+COUNTED_IN_PAGES = (("row", "rows"), ("copy", "copies"), ("problem", "problems"))
+"""Nouns that pages put behind a number whose origin they tell."""
+
+
+def size(value: float) -> str:
+    """A number of bytes: `812 bytes`, `14 KB`, `2.3 MB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}" if value < 10 * factor else f"{value / factor:,.0f} {unit}"
+    return f"{value:.0f} bytes"
+
+
 def listed(items: list[str]) -> str:
     """Names in a sentence: `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""

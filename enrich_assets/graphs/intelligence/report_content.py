@@ -24,9 +24,11 @@ class Origin(Frozen):
     """Where one number comes from: an artifact of the run and the field in it."""
 
     artifact: str
-    """Name of the phase, of a side table (`scraped/sources`), or `report` for a sum over numbers of this document."""
+    """Name of the phase, of a side table (`scraped/sources`), or of the report itself for a sum over its numbers."""
     field: str
-    """A column of the artifact, or a path in its envelope (`envelope.counts.kept`)."""
+    """What to read there: a column, a path in the envelope (`envelope.counts.kept`), a count (`rows`,
+    `rows where status is scraped`, `missing author`, `distinct entities.kind+name`), a sum (`sum of errors.count`,
+    `sum of /usage/phases/*/cost`) or a length (`length of also_at`)."""
     row_id: str = ""
     """The row, where the field is a column."""
 
@@ -73,6 +75,14 @@ class EntityNote(Frozen):
         return self.grade == "supported"
 
 
+class AlsoAt(Frozen):
+    """Another place where an article's text stands."""
+
+    url: str
+    source: str = ""
+    title: str = ""
+
+
 class Article(Frozen):
     """One article of the report, with what a later run needs to recognise it."""
 
@@ -99,6 +109,10 @@ class Article(Frozen):
     rationale: str = ""
     rank_reason: str = ""
     follow_up: bool = False
+    also_at: list[AlsoAt] = Field(default_factory=list)
+    """The copies of it that were dropped as duplicates."""
+    copies: int = 0
+    """How many copies those are."""
     entities: list[EntityNote] = Field(default_factory=list)
 
 
@@ -129,7 +143,11 @@ class FunnelStep(Frozen):
 
 
 class SourceEntry(Frozen):
-    """One source and how reading it went. `entries` listed, `articles` taken, `reported` in this report."""
+    """One source, how reading it went and how it fares.
+
+    `entries` listed, `articles` taken, `reported` in this report. `new_items`, `failed_in_row` and `entry_errors` are
+    None for a run of before they were recorded.
+    """
 
     source_id: str
     name: str
@@ -140,6 +158,16 @@ class SourceEntry(Frozen):
     entries: int = 0
     articles: int = 0
     reported: int = 0
+    new_items: int | None = None
+    """Entries that its run before did not list."""
+    failed_in_row: int | None = None
+    """Runs in a row in which it failed, this one included."""
+    last_new_at: datetime | None = None
+    """When it last had a new item, UTC."""
+    entry_errors: int | None = None
+    """Errors that its entries met."""
+    error_kinds: list[str] = Field(default_factory=list)
+    """Kinds of those errors, most frequent first."""
 
     @property
     def is_down(self) -> bool:
@@ -153,6 +181,8 @@ class SourceTraffic(Frozen):
     source_id: str
     bytes: int = 0
     seconds: float = 0.0
+    not_modified_share: float | None = None
+    """Share of its requests that the server answered with 304, 0–1; None without requests."""
 
 
 class Spent(Frozen):
@@ -216,6 +246,7 @@ class Summary(Frozen):
     """The run in a few numbers."""
 
     sources: int = 0
+    sources_read: int = 0
     sources_down: int = 0
     articles_read: int = 0
     articles_reported: int = 0

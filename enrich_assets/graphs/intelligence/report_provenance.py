@@ -1,7 +1,7 @@
 """Where each number of the report comes from: JSON pointer (RFC 6901) → artifact and field.
 
-Numbers that the report itself counts name `report` and the numbers they are made of, so that each can be followed
-down to an artifact.
+Sums over numbers of the report name `report` and the numbers they are made of, so that each can be followed down to
+an artifact. What a field may say stands in `report_content.Origin`; `reports/origins.py` reads it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ from enrich_assets.graphs.intelligence.report_content import (
 
 SOURCES = "scraped/sources"
 
-_COUNTED_HERE = {
-    "/summary/articles_reported": "count of /articles",
-    "/summary/sources": "count of /sources",
-    "/summary/sources_down": "count of /sources/*/status that is not scraped",
-    "/summary/entities": "count of distinct /articles/*/entities/*/name",
-    "/summary/entities_supported": "count of distinct /articles/*/entities/*/name with the grade supported",
-    "/news/new": "count of /articles/*/follow_up that is false",
+# Of the articles' artifact, of the sources' side table, and of this document.
+_OF_ARTICLES = {
+    "/summary/articles_reported": "rows",
+    "/summary/entities": "distinct entities.kind+name",
+    "/summary/entities_supported": "distinct entities.kind+name where grade is supported",
+    "/news/new": "rows where follow_up is not true",
+}
+_OF_SOURCES = {
+    "/summary/sources": "rows",
+    "/summary/sources_read": "rows where status is scraped",
+    "/summary/sources_down": "rows where status is not scraped",
+}
+_OF_NUMBERS = {
     "/news/already_reported": "sum of /funnel/*/dropped_by_reason/already_reported",
     "/usage/totals/known_cost": "sum of the known /usage/phases/*/cost",
 }
@@ -47,11 +53,13 @@ def provenance(
     found: dict[str, Origin] = {}
     if articles_from:
         found["/summary/articles_read"] = Origin(artifact=articles_from, field="envelope.counts.rows_out")
-    found.update((path, Origin(artifact="report", field=field)) for path, field in _COUNTED_HERE.items())
+    last = next(reversed(history), "")
+    for artifact, counted in ((last, _OF_ARTICLES), (SOURCES, _OF_SOURCES), ("report", _OF_NUMBERS)):
+        found.update((path, Origin(artifact=artifact, field=field)) for path, field in counted.items() if artifact)
     found.update(_of_articles(articles, history))
     found.update(_of_funnel(funnel))
     found.update(_of_usage(usage, history))
-    found.update(_of_sources(sources))
+    found.update(_of_sources(sources, last))
     return found
 
 
@@ -62,6 +70,9 @@ def _of_articles(articles: Sequence[Article], history: Mapping[str, Envelope]) -
         for path, column in columns.items():
             origin = Origin(artifact=makers[column], field=column, row_id=article.row_id)
             yield f"/articles/{index}/{path}", origin
+        if article.copies:
+            origin = Origin(artifact=_maker("also_at", history), field="length of also_at", row_id=article.row_id)
+            yield f"/articles/{index}/copies", origin
 
 
 def _of_funnel(funnel: Sequence[FunnelStep]) -> Iterator[tuple[str, Origin]]:
@@ -85,15 +96,21 @@ def _of_usage(usage: Usage, history: Mapping[str, Envelope]) -> Iterator[tuple[s
     for field in (*SPENT, "seconds"):
         yield f"/usage/totals/{field}", Origin(artifact="report", field=f"sum of /usage/phases/*/{field}")
     for index, traffic in enumerate(usage.sources):
-        for field in ("bytes", "seconds"):
-            yield f"/usage/sources/{index}/{field}", Origin(artifact=SOURCES, field=field, row_id=traffic.source_id)
+        for field in ("bytes", "seconds", "not_modified_share"):
+            if getattr(traffic, field) is not None:
+                origin = Origin(artifact=SOURCES, field=field, row_id=traffic.source_id)
+                yield f"/usage/sources/{index}/{field}", origin
 
 
-def _of_sources(sources: Sequence[SourceEntry]) -> Iterator[tuple[str, Origin]]:
+def _of_sources(sources: Sequence[SourceEntry], articles_in: str) -> Iterator[tuple[str, Origin]]:
+    columns = {name: name for name in ("entries", "articles", "new_items", "failed_in_row")}
+    columns["entry_errors"] = "sum of errors.count"
     for index, source in enumerate(sources):
-        for field in ("entries", "articles"):
-            yield f"/sources/{index}/{field}", Origin(artifact=SOURCES, field=field, row_id=source.source_id)
-        yield f"/sources/{index}/reported", Origin(artifact="report", field="count of /articles/*/source_id")
+        for name, field in columns.items():
+            if getattr(source, name) is not None:
+                yield f"/sources/{index}/{name}", Origin(artifact=SOURCES, field=field, row_id=source.source_id)
+        field = f"rows where source_id is {source.source_id}"
+        yield f"/sources/{index}/reported", Origin(artifact=articles_in, field=field)
 
 
 def _maker(column: str, history: Mapping[str, Envelope]) -> str:
