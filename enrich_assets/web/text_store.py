@@ -52,19 +52,16 @@ class TextStore:
 
     def get(self, page: Page, selectors: PageSelectors | None) -> Extracted | None:
         """The kept result, or None where there is none that is whole. Raises StorageError."""
-        try:
-            packed = read_bytes(self.path(page, selectors))
-        except ArtifactError:
-            return None
-        try:
-            return extracted_of(json.loads(gzip.decompress(packed)))
-        except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError):
-            return None
+        return _unpacked(self.path(page, selectors))
 
     def put(self, page: Page, selectors: PageSelectors | None, found: Extracted) -> None:
         """Keeps a result in place of an earlier one. Raises StorageError."""
         data = json.dumps(as_json(found), ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
         write_atomic(self.path(page, selectors), gzip.compress(data, compresslevel=6, mtime=0))
+
+    def kept(self, page_sha256: str) -> list[Extracted]:
+        """Every result for a page that is whole, whatever it was extracted with. Raises StorageError."""
+        return [found for path in files_below(self._folder(page_sha256)) if (found := _unpacked(path)) is not None]
 
     def remove(self, page_sha256: str) -> int:
         """Removes every result for a page; gives how many there were. Raises StorageError."""
@@ -77,3 +74,10 @@ class TextStore:
 
     def _folder(self, page_sha256: str) -> UPath:
         return self._root / "texts" / page_sha256[:2] / page_sha256
+
+
+def _unpacked(path: UPath) -> Extracted | None:
+    try:
+        return extracted_of(json.loads(gzip.decompress(read_bytes(path))))
+    except (ArtifactError, OSError, EOFError, zlib.error, ValueError, TypeError, KeyError):
+        return None

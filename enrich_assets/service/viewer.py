@@ -1,0 +1,139 @@
+"""What all pages share: the open storage and ledger, runs by name, verified tables that stay in memory, the templates.
+
+What one kind of page shows belongs to `pages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from enrich_assets.core import units
+from enrich_assets.core.envelope import Envelope
+from enrich_assets.core.errors import ArtifactError, ArtifactMissing, UnknownRun, UserError
+from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.progress import Pace
+from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets.reading import Run
+from enrich_assets.reports.compare.content import Comparison
+from enrich_assets.reports.findings.finding import Finding
+from enrich_assets.reports.templating import environment
+from enrich_assets.reports.text import clean
+from enrich_assets.service import cells
+from enrich_assets.service.kept_tables import Kept, kept_tables
+from enrich_assets.service.tables import Query, rows_chosen
+from enrich_assets.store.store import Store
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATES = Path(__file__).parent / "templates"
+_LARGEST_CHOICES = 64 * 1024 * 1024
+_RUNS_KEPT = 100
+_COMPARISONS_KEPT = 20
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """One storage with its ledger, as pages read them; may be used from several threads."""
+
+    store: Store
+    ledger: Ledger
+    tables: Kept[pa.Table] = field(default_factory=kept_tables)
+    choices: Kept[pa.Array] = field(default_factory=lambda: Kept(_LARGEST_CHOICES, lambda rows: int(rows.nbytes)))
+    paces: Kept[Pace] = field(default_factory=lambda: Kept(_RUNS_KEPT, lambda _: 1))
+    findings: Kept[list[Finding]] = field(default_factory=lambda: Kept(_RUNS_KEPT, lambda _: 1))
+    comparisons: Kept[Comparison] = field(default_factory=lambda: Kept(_COMPARISONS_KEPT, lambda _: 1))
+
+    def run(self, reference: str) -> Run:
+        """The run that an ID, a title or `latest` means; raises UnknownRun."""
+        for graph in GRAPHS.values():
+            try:
+                return Run(self.store, graph, self.ledger.find_run(reference, graph.name))
+            except UnknownRun as error:
+                if reference in self.store.runs(graph.name):
+                    return Run(self.store, graph, reference)
+                unknown = error
+        raise unknown
+
+    def table(self, run: Run, phase: str, side: str = "") -> tuple[str, pa.Table]:
+        """The rows of a phase, or of a side table of it, with the key under which they are kept: their own hash.
+
+        Raises UnknownPhase, UserError for a phase that publishes a document, ArtifactMissing and ArtifactDamaged.
+        """
+        envelope = run.envelope(phase)
+        if not side:
+            if not envelope.columns:
+                raise UserError(f"{phase} publishes a document, not a table.", fix="The page of the phase shows it.")
+            key = f"{run.run_id}/{phase}/{envelope.envelope_sha256}"
+            return key, self.tables.get(key, lambda: run.arrow(phase).combine_chunks())
+        name = f"etl/{phase}/{side}.parquet"
+        if name not in envelope.files:
+            known = ", ".join(side_tables(envelope)) or "none"
+            raise ArtifactMissing(f"{phase} has no side table {side!r:.80}.", fix=f"Its side tables: {known}.")
+        key = f"{run.run_id}/{phase}/{side}/{envelope.files[name]}"
+        return key, self.tables.get(key, lambda: self.store.side(run.graph.name, run.run_id, phase, side))
+
+    def chosen(self, key: str, table: pa.Table, query: Query) -> pa.Array:
+        """Positions of the rows that a query leaves, kept for the next page of them."""
+        return self.choices.get((key, query), lambda: rows_chosen(table, query))
+
+    def page(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
+        """A page made of a template."""
+        return HTMLResponse(self.templates.get_template(template).render(values), status)
+
+    @cached_property
+    def templates(self) -> jinja2.Environment:
+        """The engine of `reports` over the viewer's templates; what it writes is freed of what hides in texts."""
+        engine = environment(TEMPLATES).overlay(finalize=lambda value: clean(value) if type(value) is str else value)
+        engine.filters |= {
+            "money": units.money,
+            "duration": lambda seconds: "–" if seconds is None else units.duration(seconds),
+            "cell": cells.cell,
+            "whole": cells.whole,
+        }
+        return engine
+
+
+def viewer_of(request: Request) -> Viewer:
+    """The viewer that answers a request."""
+    found: Viewer = request.app.state.viewer
+    return found
+
+
+def envelopes_of(run: Run) -> Iterator[tuple[str, Envelope | None, str]]:
+    """Of each phase of the graph: its name, its envelope, and what is wrong with it where it has none.
+
+    Both are empty for a phase that published nothing. What else stands in the run's folder is not looked at.
+    """
+    for phase in run.graph.names:
+        try:
+            yield phase, run.envelope(phase), ""
+        except ArtifactMissing:
+            yield phase, None, ""
+        except ArtifactError as error:
+            yield phase, None, str(error)
+
+
+def side_tables(envelope: Envelope) -> list[str]:
+    """Names of the side tables that a phase published, dropped and failed rows first."""
+    start = f"etl/{envelope.phase}/"
+    names = [n.removeprefix(start).removesuffix(".parquet") for n in envelope.files if _is_table(n, start)]
+    return sorted(names, key=lambda name: (name not in ("dropped", "failed"), name))
+
+
+def named(query: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of an address that say anything."""
+    return {name: value for name, value in query.items() if value not in ("", None, False, [])}
+
+
+def _is_table(name: str, start: str) -> bool:
+    return name.startswith(start) and name.endswith(".parquet") and "/" not in name.removeprefix(start)
