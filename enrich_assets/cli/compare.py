@@ -1,0 +1,176 @@
+"""`enrich compare`: what differs between two runs, and for each article that differs why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from enrich_assets.cli.output import (
+    DASH,
+    OWN_SETTINGS,
+    clean,
+    console,
+    counted,
+    duration,
+    money,
+    number,
+    plain_table,
+    say,
+    write_json,
+)
+from enrich_assets.cli.place import Place, open_place
+from enrich_assets.core.errors import UserError
+
+if TYPE_CHECKING:
+    from enrich_assets.reading import Run
+    from enrich_assets.reports.compare.content import ArticleChange, Comparison, PhasePair
+
+_SHOWN = 20
+"""Articles of one kind of change that the terminal shows."""
+_LINES = 12
+"""Lines of a prompt's difference that the terminal shows."""
+
+
+def compare(
+    run1: Annotated[str, typer.Argument(metavar="RUN1", show_default=False, help="The run to compare with.")],
+    run2: Annotated[str, typer.Argument(metavar="RUN2", help="The other run.")] = "latest",
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Compare two runs: settings, prompts, articles, scores, cost and time.
+
+    For each article that came, went, moved or changed it says why: settings, prompt, model, page or code. With enrich
+    run --like it is the A/B test of a phase.
+    """
+    from enrich_assets.reports.compare.comparison import compare as compared
+
+    with open_place() as place:
+        found = compared(_open(place, run1), _open(place, run2))
+    if html is not None:
+        _write_page(found, html)
+    write_json(found.model_dump(mode="json")) if as_json else _print(found)
+
+
+def _open(place: Place, reference: str) -> Run:
+    from enrich_assets.reading import Run
+
+    graph, run_id = place.find_run(reference)
+    return Run(place.store, graph, run_id)
+
+
+def _write_page(found: Comparison, path: Path) -> None:
+    from enrich_assets.reports.compare.page import comparison_page
+
+    if path.is_dir():
+        raise UserError("it is a folder.", where=str(path), fix="Name a file: --html compare.html")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(comparison_page(found), encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"it cannot be written: {error.strerror}.", where=str(path), fix="Name another file."
+        ) from error
+    say(f"written: {path}")
+
+
+def _print(found: Comparison) -> None:
+    from rich.text import Text
+
+    out = console()
+    for word, run in (("before", found.old), ("after ", found.new)):
+        titled = f" · {clean(run.title)}" if run.title else ""
+        like = f" · like {run.like}" if run.like else ""
+        incomplete = "" if run.is_complete else " · not complete"
+        told = f"{word}  {run.run_id}{titled} · {clean(run.preset) or OWN_SETTINGS}{like}{incomplete}"
+        out.print(Text(told, style="bold"))
+    for note in found.notes:
+        out.print(clean(note), markup=False)
+    _print_given(found, out)
+    changes = [(change, found.of(change)) for change in ("came", "went", "moved", "changed")]
+    summary = ", ".join(f"{len(articles)} {change}" for change, articles in changes)
+    out.print()
+    out.print(Text(f"articles: {summary}, {found.unchanged} as before", style="bold"))
+    for change, articles in changes:
+        for article in articles[:_SHOWN]:
+            _print_article(change, article, out)
+        if len(articles) > _SHOWN:
+            out.print(f"  … {len(articles) - _SHOWN} more {change}: --json has all of them", style="dim")
+    if found.elsewhere:
+        out.print(f"{counted(found.elsewhere, 'further row')} ended otherwise and reached neither report", style="dim")
+    out.print()
+    _print_phases(found, out)
+
+
+def _print_given(found: Comparison, out: Any) -> None:
+    if not (found.settings or found.models or found.prompts or found.code):
+        out.print("the same settings, prompts, models and code")
+    for item in found.settings:
+        out.print(f"setting  {clean(item.path)}: {clean(item.old) or DASH} → {clean(item.new) or DASH}", markup=False)
+    for model in found.models:
+        out.print(f"model    {model.phase}: {clean(model.old)} → {clean(model.new)}", markup=False)
+    for prompt in found.prompts:
+        hashes = f"{prompt.old_sha256[:10] or 'none'} → {prompt.new_sha256[:10] or 'none'}"
+        out.print(f"prompt   {prompt.phase}: {prompt.file} {hashes}", markup=False)
+        for line in prompt.lines[:_LINES]:
+            out.print(f"         {clean(line)}", markup=False, style="dim")
+        if len(prompt.lines) > _LINES:
+            out.print(f"         … {len(prompt.lines) - _LINES} more lines: --html or --json", style="dim")
+    if found.code:
+        out.print(f"code     {', '.join(found.code)}", markup=False)
+
+
+def _print_article(change: str, article: ArticleChange, out: Any) -> None:
+    from rich.text import Text
+
+    rank = {
+        "came": f"rank {article.new_rank}" if article.new_rank else "",
+        "went": f"rank {article.old_rank}" if article.old_rank else "",
+        "moved": f"rank {article.old_rank} → {article.new_rank}",
+        "changed": f"rank {article.new_rank}" if article.new_rank else "",
+    }[change]
+    title = Text(f"  {change:<8}{clean(article.title) or article.row_id}", no_wrap=True, overflow="ellipsis")
+    out.print(title)
+    where = ", ".join(part for part in (rank, f"{article.first_phase}: {article.told}") if part)
+    out.print(f"          {clean(where)}", markup=False, style="dim")
+    if change in ("moved", "changed") and article.scores:
+        scores = ", ".join(f"{s.name} {_points(s.old)} → {_points(s.new)}" for s in article.scores)
+        out.print(f"          {clean(scores)}", markup=False, style="dim")
+    for cause in article.causes:
+        through = " (through other articles)" if cause.through_others else ""
+        out.print(f"          {cause.kind}: {clean(cause.detail)}{through}", markup=False)
+
+
+def _print_phases(found: Comparison, out: Any) -> None:
+    table = plain_table("phase", "rows", "requests", "cost", "time", "data", right=("rows", "requests", "cost", "time"))
+    for pair in found.phases:
+        table.add_row(
+            pair.phase,
+            _both(pair, lambda n: number(n.rows_out)),
+            _both(pair, lambda n: number(n.calls)),
+            _both(pair, lambda n: money(n.cost)),
+            _both(pair, lambda n: duration(n.seconds)),
+            "same" if pair.same_data else "",
+        )
+    table.add_row(
+        "together",
+        "",
+        "",
+        f"{money(found.old.cost)} → {money(found.new.cost)}",
+        f"{duration(found.old.seconds)} → {duration(found.new.seconds)}",
+        "",
+    )
+    out.print(table)
+
+
+def _both(pair: PhasePair, shown: Any) -> str:
+    if pair.old is None and pair.new is None:
+        return DASH
+    return " → ".join(DASH if side is None else shown(side) for side in (pair.old, pair.new))
+
+
+def _points(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
