@@ -102,8 +102,12 @@ def submit_and_tell(place: Place, graph: Graph, run_id: str, phases: Sequence[Ph
 def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
     """The files of a run's report, the page first."""
     files = place.store.envelope(graph.name, run_id, graph.last.name).files
-    found = sorted((name for name in files if name.startswith("reports/")), key=lambda name: ("html" not in name, name))
+    found = sorted((name for name in files if name.startswith("reports/")), key=_page_first)
     return [f"{place.store.root}/{graph.name}/{run_id}/{name}" for name in found]
+
+
+def _page_first(name: str) -> tuple[bool, bool, str]:
+    return (name != "reports/report.html", not name.endswith(".html"), name)
 
 
 def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]) -> None:

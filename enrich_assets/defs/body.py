@@ -50,6 +50,7 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
             getattr(context.resources, LEDGER).open(str(store.root)) as ledger,
             held_until_published(ledger, run_id, phase.name) as lease,
         ):
+            store.refuse_archived(graph.name, run_id)
             observer = Observer(context, ledger, run_id, phase.name)
             try:
                 result = _run(context, graph, phase, run_id, loaded, store, ledger, lease, observer)
@@ -139,7 +140,7 @@ def _run(
             history={name: given.envelope for name, given in inputs.items()},
             warn=context.log.warning,
         )
-        reports = reports_of(store, graph, result, inputs) if phase is graph.last else {}
+        reports = reports_of(store, graph, result) if phase is graph.last else {}
     except BaseException as error:
         observer.ended(error)
         raise

@@ -134,7 +134,7 @@ def files(summary: SummaryContent, rendering: Rendering) -> dict[str, bytes]:
         if len(figure.svg) <= room:
             room -= len(figure.svg)
             data = base64.b64encode(figure.svg).decode("ascii")
-            shown.append((figure.phase, figure.title, f"data:image/svg+xml;base64,{data}"))
+            shown.append((figure, f"data:image/svg+xml;base64,{data}"))
         else:
             linked.append(figure.name)
     page = (

@@ -19,6 +19,7 @@ from enrich_assets.graphs.intelligence.report_content import (
     COUNTED,
     SCORE_COLUMNS,
     SPENT,
+    AlsoAt,
     Article,
     Embedded,
     Empty,
@@ -124,6 +125,8 @@ def _article(place: int, row: Row, names: Mapping[str, str]) -> Article:
         categories=[str(item) for item in row.get("categories") or ()],
         scores=Scores(**{name: row.get(column) for name, column in SCORE_COLUMNS.items()}),
         follow_up=bool(row.get("follow_up")),
+        also_at=[_also_at(item) for item in row.get("also_at") or ()],
+        copies=len(row.get("also_at") or ()),
         entities=[_entity(item) for item in row.get("entities") or ()],
     )
 
@@ -131,6 +134,11 @@ def _article(place: int, row: Row, names: Mapping[str, str]) -> Article:
 def _entity(item: Any) -> EntityNote:
     values = item if isinstance(item, Mapping) else item.model_dump()
     return EntityNote(**{k: v for k, v in values.items() if k in EntityNote.model_fields and v is not None})
+
+
+def _also_at(item: Any) -> AlsoAt:
+    values = item if isinstance(item, Mapping) else item.model_dump()
+    return AlsoAt(url=str(values["url"]), source=str(values["source_name"] or ""), title=str(values["title"] or ""))
 
 
 def _step(name: str, envelope: Envelope) -> FunnelStep:
@@ -174,6 +182,13 @@ def _sources(rows: Sequence[Row], articles: Sequence[Article]) -> list[SourceEnt
     entries = []
     for row in rows:
         known = {name: row[name] for name in SourceEntry.model_fields if row.get(name) is not None}
+        met = row.get("errors")
+        if met is not None:
+            counted = [item if isinstance(item, Mapping) else item.model_dump() for item in met]
+            known["entry_errors"] = sum(item["count"] for item in counted)
+            known["error_kinds"] = [item["kind"] for item in counted]
+        if known.get("last_new_at") is not None:
+            known["last_new_at"] = _utc(known["last_new_at"])
         reported = sum(article.source_id == row.get("source_id") for article in articles)
         entries.append(SourceEntry(**{"name": str(row.get("source_id")), **known, "reported": reported}))
     return entries
@@ -208,14 +223,15 @@ def _usage(history: Mapping[str, Envelope], models: Mapping[str, list[str]], sou
 
 
 def _summary(articles: Sequence[Article], maker: FunnelStep | None, sources: Sequence[SourceEntry]) -> Summary:
-    entities = {(e.kind, e.name): e.is_supported for article in articles for e in article.entities}
+    entities = [entity for article in articles for entity in article.entities]
     return Summary(
         sources=len(sources),
+        sources_read=sum(not source.is_down for source in sources),
         sources_down=sum(source.is_down for source in sources),
         articles_read=0 if maker is None else maker.rows_out,
         articles_reported=len(articles),
-        entities=len(entities),
-        entities_supported=sum(entities.values()),
+        entities=len({(entity.kind, entity.name) for entity in entities}),
+        entities_supported=len({(entity.kind, entity.name) for entity in entities if entity.is_supported}),
     )
 
 
