@@ -34,7 +34,8 @@ class Place:
     def find_run(self, reference: str) -> tuple[Graph, str]:
         """Graph and ID of the run that an ID, a title or `latest` means; raises UnknownRun.
 
-        A run that stands in the storage and not in the ledger is found by its ID.
+        `latest` is the newest run, or the one that somebody went back to, until another is begun. A run that stands in
+        the storage and not in the ledger is found by its ID.
         """
         from enrich_assets.graphs.catalog import GRAPHS, graph_named
 
@@ -45,8 +46,16 @@ class Place:
                 if reference in self.store.runs(graph.name):
                     return graph, reference
             raise
-        named = next(run["graph"] for run in self.ledger.runs() if run["run_id"] == run_id)
-        return graph_named(str(named)), run_id
+        named = str(next(run["graph"] for run in self.ledger.runs() if run["run_id"] == run_id))
+        return graph_named(named), self._went_back(named, run_id) if reference == "latest" else run_id
+
+    def _went_back(self, graph: str, newest: str) -> str:
+        from enrich_assets.store.latest import started_at
+
+        instead_of = self.store.latest_instead_of(graph)
+        if instead_of and started_at(newest, None) <= started_at(instead_of, None):
+            return self.store.latest(graph) or newest
+        return newest
 
 
 @contextmanager

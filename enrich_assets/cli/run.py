@@ -101,6 +101,7 @@ def resume(
         raise UserError("RUN and --latest exclude each other.", fix="Name one of them.")
     with open_place(to_execute=True) as place:
         graph, run_id = place.find_run(run_name or "latest")
+        place.store.refuse_archived(graph.name, run_id)
         place.ledger.refuse_if_worked_on(run_id)  # else its answers would stop counting under whoever works there
         import_quietly()
         from enrich_assets.cli.execution import check_ready, execute_and_tell, phases_with_failed_rows
@@ -202,6 +203,7 @@ def _execute_again(place: Place, graph: Graph, run_id: str, phases: Any, *, agai
     from enrich_assets.defs.instance import open_instance
     from enrich_assets.defs.standing import where_it_stands
 
+    place.store.refuse_archived(graph.name, run_id)
     check_ready(place, graph, run_id, phases, where_it_stands(graph, run_id, place.store, place.ledger))
     place.ledger.refuse_if_worked_on(run_id)  # else its answers would stop counting under whoever works there
     with open_instance() as instance:

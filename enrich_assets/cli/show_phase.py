@@ -39,7 +39,7 @@ def phase_facts(place: Place, graph: Graph, run_id: str, phase: Phase) -> dict[s
     envelope: Envelope = loaded.envelope
     spent = place.ledger.spent(run_id, phase.name)
     declared = {"row_id": ROW_ID, **graph.columns(phase)}
-    folder = f"{place.store.root}/{graph.name}/{run_id}"
+    folder = str(place.store.run_folder(graph.name, run_id).path)
     suffix = "json" if phase.makes == "document" else "parquet"
     return {
         "description": phase.description,

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from enrich_assets.defs.inbox import inbox_sensor
+from enrich_assets.defs.keep_schedule import keeping
 from enrich_assets.defs.new_run import continuing_sensor, new_run_job
 from enrich_assets.defs.notices import failure_sensor, success_sensor
 from enrich_assets.defs.schedules import daily_schedule
@@ -50,6 +51,8 @@ def automation(
             made.schedules.append(daily_schedule(graph, f"{whole.name}_daily", whole, at=daily_at))
         made.sensors.append(inbox_sensor(graph, f"{whole.name}_inbox", whole))
         made.sensors.append(overdue_sensor(graph, f"{whole.name}_overdue"))
+    for kind, one in zip((made.jobs, made.schedules), keeping("_".join([*prefix, "keep"]), graphs), strict=True):
+        kind.append(one)
     names = [job.name for jobs in graph_jobs.values() for job in jobs] + [job.name for job in made.jobs]
     made.sensors.append(failure_sensor("_".join([*prefix, "webhook_failed"]), graphs, names, keys))
     made.sensors.append(success_sensor("_".join([*prefix, "webhook_done"]), graphs))

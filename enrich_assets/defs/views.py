@@ -53,6 +53,8 @@ def repair_latest(graph: Graph, store: Store) -> list[str]:
     newest = next((run_id for run_id in reversed(store.runs(graph.name)) if _is_complete(graph, run_id, store)), None)
     if named == newest:
         return []
+    if newest is not None and store.latest_instead_of(graph.name) and store.mark_latest(graph.name, newest) == named:
+        return []  # somebody went back to it, and no run has been begun since
     remove(store.root / graph.name / "latest.json")
     if newest is not None:
         store.mark_latest(graph.name, newest)

@@ -40,8 +40,10 @@ class RunRecords(Connected):
             }
             try:
                 with self._writing() as connection:
+                    if connection.execute(_was_removed(candidate)).first() is not None:
+                        raise RunIdError(f"{candidate} was a run that is deleted.")
                     connection.execute(sa.insert(tables.runs).values(values))
-            except sa.exc.IntegrityError:
+            except (sa.exc.IntegrityError, RunIdError):
                 if run_id is not None:
                     raise RunIdError(f"the run ID {run_id} is taken.", fix="Run IDs are never used twice.") from None
                 continue
@@ -61,6 +63,21 @@ class RunRecords(Connected):
         with self._writing() as connection:
             tables.forget_what_is_replaced(connection)
             connection.execute(sa.update(table).where(table.c.run_id == run_id).values(registration=replaced))
+
+    def remove_run(self, run_id: str) -> None:
+        """Takes a run out of the list, with the view of its phases, wishes and leases; doing it again changes nothing.
+
+        Its answers stay, because other runs reuse them, and so does its spending, which budgets count. A row of
+        `totals` keeps the ID from being claimed again.
+        """
+        with self._writing() as connection:
+            tables.forget_what_is_replaced(connection)
+            insert = tables.upsert(connection)(tables.totals).values(scope=_tombstone(run_id))
+            connection.execute(insert.on_conflict_do_nothing(index_elements=["scope"]))
+            for table in (tables.phases, tables.renewals, tables.runs):
+                connection.execute(sa.delete(table).where(table.c.run_id == run_id))
+            of_it = tables.leases.c.name.startswith(f"{run_id}/", autoescape=True)
+            connection.execute(sa.delete(tables.leases).where(of_it))
 
     def runs(self, graph: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
         """The runs, newest first: run_id, graph, title, preset, created_at."""
@@ -114,6 +131,14 @@ class RunRecords(Connected):
         """When the run was last asked to pause, UTC."""
         found = self._read(sa.select(tables.runs.c.pause_asked_at).where(tables.runs.c.run_id == run_id))
         return datetime.fromisoformat(found[0][0]) if found and found[0][0] else None
+
+
+def _was_removed(run_id: str) -> sa.Select[Any]:
+    return sa.select(tables.totals.c.scope).where(tables.totals.c.scope == _tombstone(run_id))
+
+
+def _tombstone(run_id: str) -> str:
+    return f"deleted/{run_id}"
 
 
 def _short(text: str) -> str:

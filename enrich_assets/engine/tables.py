@@ -124,6 +124,7 @@ totals = sa.Table(
     "enrich_totals",
     metadata,
     # run/ID, phase/ID/NAME, day/2026-11-02, month/2026-11 (UTC), and day, month: these two carry a cap alone.
+    # deleted/ID carries nothing: it keeps the ID of a deleted run from being claimed again.
     sa.Column("scope", sa.String(200), primary_key=True),
     # USD that is settled, and USD at the upper bounds of what is not.
     sa.Column("spent", sa.Float(53), nullable=False, default=0.0),

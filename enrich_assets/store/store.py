@@ -41,6 +41,7 @@ from enrich_assets.store.publication import (
     read_present,
     side_file,
 )
+from enrich_assets.store.rollback import put_version
 from enrich_assets.store.unpublishing import unpublish
 
 _DEFAULT_ROOT = "data"
@@ -291,6 +292,19 @@ class Store:
         refuse_archived(self.run_folder(graph, run_id))
         folder = RunFolder(self.root, graph, run_id)
         latest_view.go_back(folder, self._start(graph, run_id), (newest, self._start(graph, newest)))
+
+    def roll_back(self, graph: str, run_id: str, phase: str, artifact_id: str = "") -> tuple[Envelope, Envelope]:
+        """Makes an earlier version of a phase the present one, by default the newest older one; gives the envelope of
+        before and of now.
+
+        Later phases are outdated then. Raises UserError for an archived run, ArtifactMissing, ArtifactDamaged,
+        StorageError.
+        """
+        folder = self.run_folder(graph, run_id)
+        refuse_archived(folder)
+        before, now = put_version(folder, phase, artifact_id)
+        self.rebuild_manifest(graph, run_id)
+        return before, now
 
     def run_folder(self, graph: str, run_id: str) -> RunFolder:
         """Where a run is read: its folder or its archive."""
