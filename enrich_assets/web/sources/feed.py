@@ -6,6 +6,7 @@ What a feed says belongs to `parsed_feed` and `json_feed`.
 from __future__ import annotations
 
 import asyncio
+from html import unescape
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page, Pages
@@ -88,8 +89,8 @@ def _entry(item: ParsedItem, feed: ParsedFeed, page: Page) -> Entry:
         summary = text_of_html(item.content)
     return Entry(
         url=joined(page.final_url, item.link) if item.link else "",
-        title=one_line(text_of_html(item.title)),
-        author=_names(item.authors) or _names(feed.authors),
+        title=_line(item.title, feed),
+        author=_names(item.authors, feed) or _names(feed.authors, feed),
         published_at=believable(item.published_at) if item.published_at else None,
         updated_at=believable(item.updated_at) if item.updated_at else None,
         summary=summary,
@@ -99,8 +100,14 @@ def _entry(item: ParsedItem, feed: ParsedFeed, page: Page) -> Entry:
     )
 
 
-def _names(people: tuple[Person, ...]) -> str:
-    return "; ".join(one_line(text_of_html(str(person))) for person in people)
+def _line(text: str, feed: ParsedFeed) -> str:
+    """A title or a name as one line."""
+    # Entities are read everywhere: many write them although JSON Feed has none.
+    return one_line(unescape(text) if feed.is_plain else text_of_html(text))
+
+
+def _names(people: tuple[Person, ...], feed: ParsedFeed) -> str:
+    return "; ".join(_line(str(person), feed) for person in people)
 
 
 def _full_text(html: str) -> str | None:

@@ -34,6 +34,7 @@ def parsed_json_feed(body: bytes) -> ParsedFeed:
         published_at=max((item.published_at for item in read if item.published_at), default=None),
         language=_text(data, "language"),
         items=read,
+        is_plain=True,
     )
 
 

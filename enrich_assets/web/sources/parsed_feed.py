@@ -63,6 +63,8 @@ class ParsedFeed:
     published_at: datetime | None = None
     language: str = ""
     items: tuple[ParsedItem, ...] = ()
+    is_plain: bool = False
+    """Whether titles and names are text in which markup means nothing, as in JSON Feed; else they are HTML."""
 
 
 def parsed_feed(body: bytes, *, charset: str = "", url: str = "") -> ParsedFeed | None:
