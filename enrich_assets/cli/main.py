@@ -13,7 +13,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from enrich_assets.cli import budget, check, estimate, forget, pause, presets, run, runs, show, sources, ui, watch
+from enrich_assets.cli import (
+    budget,
+    check,
+    compare,
+    estimate,
+    forget,
+    keep,
+    pause,
+    presets,
+    report,
+    run,
+    runs,
+    serve,
+    show,
+    sources,
+    ui,
+    watch,
+)
 from enrich_assets.cli.output import clean, write_error
 from enrich_assets.core.errors import EnrichError
 
@@ -71,12 +88,16 @@ app.command("estimate")(estimate.estimate)
 app.command("resume")(run.resume)
 app.command("runs")(runs.runs)
 app.command("show")(show.show)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("watch")(watch.watch)
 app.command("pause")(pause.pause)
 app.command("budget")(budget.budget)
 app.command("check")(check.check)
 app.command("forget")(forget.forget)
+app.command("keep")(keep.keep)
 app.add_typer(sources.app, name="sources")
+app.command("serve")(serve.serve)
 app.command("ui")(ui.ui)
 app.command("presets")(presets.presets)
 
