@@ -132,6 +132,28 @@ def test_a_run_that_is_launched_twice_at_once_is_worked_on_once(dagster: Dagster
     assert {row["status"] for row in dagster.recorded(run_id).values()} == {"complete"}
 
 
+@pytest.mark.long
+def test_new_run_has_a_place_while_four_runs_work_and_a_fifth_waits(dagster: Dagster, wire: NewsWire) -> None:
+    bad = {"ops": {"new_run_settings": {"config": {"preset": "demo", "overrides": {"titel": 1}}}}}
+    with ModelServer(latency=600.0) as server:
+        asking = {"concurrency": 1, "tier3": {"model": "own"}}
+        names = [f"busy {number}" for number in range(5)]
+        settings = [
+            wire.settings(name, **endpoint(server.base_url), **asking, company={"name": name}) for name in names
+        ]
+        launches = [dagster.launch(dagster.prepare(one), INTELLIGENCE.names) for one in settings]
+        try:
+            wait_until(lambda: server.in_flight == 4, 120, "four runs to ask")
+            slip = dagster.launch_job("new_run", bad)
+            assert dagster.wait_until_ended(slip, 60) == "FAILURE"
+            assert sorted(dagster.status(one) for one in launches) == ["QUEUED", *["STARTED"] * 4]
+        finally:
+            for one in launches[::-1]:
+                dagster.terminate(one)
+            for one in launches:
+                dagster.wait_until_ended(one, 40)
+
+
 def test_another_project_shows_and_makes_our_assets_under_its_prefix(tmp_path: Path) -> None:
     home, storage = prepare_home(tmp_path)
     (home / "theirs.py").write_text(FOREIGN, encoding="utf-8")
