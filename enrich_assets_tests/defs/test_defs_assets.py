@@ -25,15 +25,15 @@ EVERY_PHASE_BEFORE = "initialized scraped tier1 tier2 tier3 ranked paraphrased e
 # key: inputs, kinds, checks (blocking ones with a !)
 ASSETS = {
     "initialized": ("", "json python", ""),
-    "scraped": ("initialized", "parquet python", "most_sources_answered no_source_fails_for_long"),
-    "tier1": ("initialized scraped", "parquet python", "something_left"),
-    "tier2": ("initialized tier1", "llm parquet python", ""),
-    "tier3": ("initialized tier2", "llm parquet python", "scores_vary"),
-    "ranked": ("initialized tier3", "parquet python", ""),
-    "paraphrased": ("initialized ranked", "llm parquet python", "analyses_have_their_length"),
-    "enriched": ("initialized scraped paraphrased", "llm parquet python", ""),
+    "scraped": ("initialized", "parquet python", "most_sources_answered no_source_fails_for_long nothing_stands_out"),
+    "tier1": ("initialized scraped", "parquet python", "nothing_stands_out something_left"),
+    "tier2": ("initialized tier1", "llm parquet python", "nothing_stands_out"),
+    "tier3": ("initialized tier2", "llm parquet python", "nothing_stands_out scores_vary"),
+    "ranked": ("initialized tier3", "parquet python", "nothing_stands_out"),
+    "paraphrased": ("initialized ranked", "llm parquet python", "analyses_have_their_length nothing_stands_out"),
+    "enriched": ("initialized scraped paraphrased", "llm parquet python", "nothing_stands_out"),
     "validated": (
-        "initialized scraped enriched", "parquet python", "few_rows_quarantined! no_broken_rows_published!"
+        "initialized scraped enriched", "parquet python", "few_rows_quarantined! no_broken_rows_published! nothing_stands_out"
     ),
     "report": (EVERY_PHASE_BEFORE, "json python", ""),
 }  # fmt: skip
@@ -94,7 +94,7 @@ def test_every_table_declares_its_columns_with_type_and_description(assets: Any)
 
 
 def test_every_check_belongs_to_a_run(assets: Any) -> None:
-    assert len(assets.asset_check_keys) == 7
+    assert len(assets.asset_check_keys) == 15
     for key in assets.asset_check_keys:
         spec = assets.get_check_spec(key)
         assert spec.description, key

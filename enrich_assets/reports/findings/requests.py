@@ -71,7 +71,7 @@ def refusals(facts: Facts) -> Iterator[Found]:
     count, rows_in = sum(refused.values()), facts.counts.rows_in
     if count < FEWEST_REFUSALS or count < REFUSED_SHARE * rows_in:
         return
-    kinds = ", ".join(f"{kind} {n:,}" for kind, n in refused.items())
+    kinds = ", ".join(f"{kind} {n:,}" for kind, n in sorted(refused.items()))
     yield Found(
         f"{count:,} of {rows_in:,} rows, {percent(count / rows_in)}, were refused ({kinds}).",
         "Read the rows: say in the prompt what the text is for, or let another model judge this phase.",
