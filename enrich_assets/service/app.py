@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from enrich_assets.core.errors import (
     ArtifactDamaged,
     ArtifactMissing,
+    DeclarationError,
     EnrichError,
     RunIdError,
     StorageError,
@@ -38,7 +39,7 @@ _KINDS = {
 _STATUS = (
     ((UnknownRun, UnknownPhase, RunIdError, ArtifactMissing), HTTPStatus.NOT_FOUND),
     ((ArtifactDamaged, StorageError), HTTPStatus.INTERNAL_SERVER_ERROR),
-    ((UserError,), HTTPStatus.BAD_REQUEST),
+    ((UserError, DeclarationError), HTTPStatus.BAD_REQUEST),
 )
 
 
@@ -47,9 +48,10 @@ def create_app(store: Store, ledger: Ledger) -> FastAPI:
     app = FastAPI(title="enrich", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.viewer = Viewer(store, ledger)
     app.add_middleware(Guard)
-    for page in (runs, run, phase, table, article, files, compare):
-        app.include_router(page.router)
+    # `files` takes every address below a run that is no page.
     app.add_api_route("/static/{name}", _static)
+    for page in (runs, compare, run, phase, table, article, files):
+        app.include_router(page.router)
     app.add_exception_handler(EnrichError, _not_shown)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _no_page)

@@ -7,13 +7,18 @@ and nothing in it reaches a network.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from upath import UPath
 
-from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing, UnknownPhase
+from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing
+from enrich_assets.core.files import names_in, read_bytes
+from enrich_assets.graphs.catalog import GRAPHS
 from enrich_assets.reading import Run
 from enrich_assets.service.viewer import envelopes_of, viewer_of
+from enrich_assets.store.layout import ARTIFACT_SUFFIXES, valid_file_name
 from enrich_assets.store.publication import read_present
 
 router = APIRouter()
@@ -39,36 +44,46 @@ _SHOWN = {
 _KINDS = ("report", "data", "table", "plot", "etl", "eda", "log")
 
 
-@router.get("/runs/{run_id}/reports/{name}")
-def report(request: Request, run_id: str, name: str) -> Response:
-    """A report of a run."""
-    return _answer(viewer_of(request).run(run_id), f"reports/{name}")
-
-
-@router.get("/runs/{run_id}/files/{name:path}")
-def file(request: Request, run_id: str, name: str) -> Response:
-    """Any file that a phase of the run published beside its artifact."""
-    return _answer(viewer_of(request).run(run_id), name)
-
-
-@router.get("/runs/{run_id}/artifacts/{phase}")
-def artifact(request: Request, run_id: str, phase: str) -> Response:
-    """The artifact of a phase, as it was published and is whole."""
-    run = viewer_of(request).run(run_id)
-    if phase not in run.graph.names:
-        raise UnknownPhase(
-            f"{phase!r:.80} is no phase of {run.graph.name}.", fix=f"Phases: {', '.join(run.graph.names)}."
-        )
-    _, present = read_present(run.store.run_folder(run.graph.name, run.run_id), phase)
-    return _download(present.data, f"{run.run_id}_{phase}{present.suffix}")
-
-
 @router.get("/runs/{run_id}/figures")
 def figures(request: Request, run_id: str) -> HTMLResponse:
     """All figures of a run, by phase."""
     viewer = viewer_of(request)
     run = viewer.run(run_id)
     return viewer.page("figures.html.j2", run=run, figures=figures_in(listed_files(run)))
+
+
+@router.get("/runs/{run_id}/{name:path}")
+def file(request: Request, run_id: str, name: str) -> Response:
+    """A file of a run under its name in the run's folder, so that what reports link to leads here too.
+
+    Only what a phase published is given, and only as long as it is whole.
+    """
+    run = viewer_of(request).run(run_id)
+    phase = name.rsplit(".", 1)[0]
+    if f".{name.rsplit('.', 1)[-1]}" in ARTIFACT_SUFFIXES and phase in run.graph.names:
+        _, present = read_present(run.store.run_folder(run.graph.name, run.run_id), phase)
+        return _download(present.data, f"{run.run_id}_{phase}{present.suffix}")
+    return _shown_as(run.file(name), name.rsplit("/", 1)[-1], is_report=name.startswith("reports/"))
+
+
+@router.get("/reports/{run_id}/{name}")
+def made_report(request: Request, run_id: str, name: str) -> Response:
+    """A report that `enrich report` made of the run; no hash of it is known."""
+    run = viewer_of(request).run(run_id)
+    return _shown_as(read_bytes(_made_folder(run) / valid_file_name(name)), name, is_report=True)
+
+
+@router.get("/{graph}/{run_id}/{name:path}")
+def as_in_the_storage(graph: str, run_id: str, name: str) -> RedirectResponse:
+    """Leads on from the place of a file in the storage, where reports that `enrich report` made link to."""
+    if graph not in GRAPHS:
+        raise HTTPException(404)
+    return RedirectResponse(f"/runs/{quote(run_id)}/{quote(name)}")
+
+
+def made_reports(run: Run) -> list[str]:
+    """Names of the reports that `enrich report` made of a run."""
+    return [name for name in names_in(_made_folder(run)) if name.rsplit(".", 1)[-1] in _SHOWN and name[0] != "."]
 
 
 def listed_files(run: Run) -> list[dict[str, Any]]:
@@ -96,15 +111,18 @@ def _entry(phase: str, name: str) -> dict[str, Any]:
     return {"phase": phase, "number": 0, "name": name, "kind": kind, "bytes": None, "rows": None, "description": ""}
 
 
-def _answer(run: Run, name: str) -> Response:
-    data = run.file(name)
-    last = name.rsplit("/", 1)[-1]
-    shown = _SHOWN.get(last.rsplit(".", 1)[-1])
+def _made_folder(run: Run) -> UPath:
+    return run.store.root / "reports" / run.run_id
+
+
+def _shown_as(data: bytes, name: str, *, is_report: bool) -> Response:
+    """The answer that shows a file, or downloads it where browsers do not show its kind."""
+    shown = _SHOWN.get(name.rsplit(".", 1)[-1])
     if shown is None:
-        return _download(data, last)
+        return _download(data, name)
     kind, policy = shown
-    # A page that is no report was not made by the project: it is shown as the text that it is.
-    if kind.startswith("text/html") and not name.startswith("reports/"):
+    if policy == _REPORT and not is_report:
+        # A page that is no report was not made by the project: it is shown as the text that it is.
         kind, policy = "text/plain; charset=utf-8", _NOTHING
     return Response(data, media_type=kind, headers={"content-security-policy": policy})
 

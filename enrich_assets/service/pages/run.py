@@ -13,7 +13,7 @@ from enrich_assets.engine.progress import Pace, RowsSoFar, how_it_goes, unknown_
 from enrich_assets.engine.run_progress import BETWEEN, PAUSE_SECONDS, SILENT_SECONDS, RunProgress, read_progress
 from enrich_assets.reading import Run
 from enrich_assets.reports.findings.looking import findings_of
-from enrich_assets.service.pages.files import figures_in, listed_files
+from enrich_assets.service.pages.files import figures_in, listed_files, made_reports
 from enrich_assets.service.viewer import Viewer, envelopes_of, viewer_of
 
 router = APIRouter()
@@ -42,6 +42,7 @@ def run_page(request: Request, run_id: str) -> HTMLResponse:
         tables={name for name, envelope, _ in envelopes if envelope and envelope.columns},
         damaged=[(name, wrong) for name, _, wrong in envelopes if wrong],
         reports=[file for file in files if file["kind"] == "report"],
+        made=_told(lambda: made_reports(run)) or [],
         figures=figures[:_FIRST_FIGURES],
         figures_total=len(figures),
         files=files,

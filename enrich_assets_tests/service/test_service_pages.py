@@ -1,0 +1,198 @@
+"""What each page shows of a run, and what it says where something is missing, damaged or foreign."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from enrich_assets.engine.ledger import Ledger
+from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets_tests.service.viewer_kit import Served, served
+
+NAMES = GRAPHS["intelligence"].names
+ROW = "74195fb2ac9c70d3"
+TITLE = "Accelerator exports will need proof of end use from December"
+
+
+@pytest.fixture(scope="module")
+def run_id(stored: Served) -> str:
+    (found,) = stored.store.runs("intelligence")
+    return found
+
+
+def folder_of(viewer: Served) -> Path:
+    (run_id,) = viewer.store.runs("intelligence")
+    return Path(str(viewer.store.root)) / "intelligence" / run_id
+
+
+def test_the_list_shows_runs_with_state_phases_counts_cost_and_time(stored: Served, run_id: str) -> None:
+    page = stored.get("/runs").text
+    for text in ("Stored", run_id, "complete", "10 of 10 phases", "4 → 1", "Cost", "Time"):
+        assert text in page
+    assert run_id in stored.get("/runs?state=complete&text=stored").text
+    for nothing in ("/runs?state=failed", "/runs?text=another"):
+        assert "No run fits" in stored.get(nothing).text
+    assert httpx.get(stored.url).headers["location"] == "/runs"
+
+
+def test_a_run_leads_to_its_phases_reports_figures_and_files(stored: Served, run_id: str) -> None:
+    page = stored.get(f"/runs/{run_id}").text
+    for phase in NAMES:
+        assert f'href="/runs/{run_id}/phases/{phase}"' in page
+    assert f'href="/runs/{run_id}/reports/report.html"' in page
+    assert f'href="/runs/{run_id}/phases/tier1/side/dropped"' in page
+    assert page == stored.get("/runs/Stored").text, "a title names a run as its ID does"
+    for path in sorted(set(re.findall(rf'(?:href|src)="(/runs/{run_id}[^"#]*)"', page))):
+        stored.get(path)
+
+
+@pytest.mark.parametrize("phase", NAMES)
+def test_every_phase_has_a_page_of_its_own(stored: Served, run_id: str, phase: str) -> None:
+    page = stored.get(f"/runs/{run_id}/phases/{phase}").text
+    for text in ("Rows in and out", "Checks", "What it asked for", "Its own record"):
+        assert text in page
+
+
+def test_rows_are_filtered_sorted_and_cut_to_columns(stored: Served, run_id: str) -> None:
+    table = f"/runs/{run_id}/phases/scraped/table"
+    titles = re.findall(r'row\?id=[0-9a-f]+"><bdi>([^<]+)', stored.get(f"{table}?sort=title").text)
+    assert len(titles) == 4
+    assert titles == sorted(titles)
+    down = stored.get(f"{table}?sort=title&order=down").text
+    assert re.findall(r'row\?id=[0-9a-f]+"><bdi>([^<]+)', down) == titles[::-1]
+    assert "1–1 of 1 row" in stored.get(f"{table}?text=proof+of+END+use+from").text
+    assert "No row fits" in stored.get(f"{table}?column=word_count&operator=least&value=1000000").text
+    two = stored.get(f"{table}?columns=word_count&columns=language").text
+    assert re.findall(r"<a href=[^>]*sort=(\w+)", two) == ["language", "word_count"]
+
+
+def test_dropped_rows_have_their_reason_and_are_filtered_by_it(stored: Served, run_id: str) -> None:
+    page = stored.get(f"/runs/{run_id}/phases/tier1/side/dropped").text
+    assert "too short" in page
+    (link,) = set(re.findall(r'href="([^"]*value=too_short[^"]*)"', page))
+    assert "1–1 of 1 row" in stored.get(link.replace("&amp;", "&")).text
+    assert "has no rows" in stored.get(f"/runs/{run_id}/phases/tier1/side/failed").text
+
+
+def test_an_article_shows_its_way_its_scores_and_its_evidence(stored: Served, run_id: str) -> None:
+    page = stored.get(f"/runs/{run_id}/row?id={ROW}").text
+    for text in (TITLE, "Its way through the phases", "tier3 score", "Henrik Solbakken", "own article", "<mark>"):
+        assert text in page
+    assert page.count('class="state good">kept') == 8
+    gone = stored.store.side("intelligence", run_id, "tier2", "dropped").to_pylist()[0]
+    story = stored.get(f"/runs/{run_id}/row?id={gone['row_id']}").text
+    assert "below threshold" in story
+    assert story.count('class="state good">kept') == 2
+
+
+def test_files_come_with_a_policy_that_lets_nothing_act(stored: Served, run_id: str) -> None:
+    report = stored.get(f"/runs/{run_id}/reports/report.html")
+    assert report.headers["content-type"].startswith("text/html")
+    assert "sandbox" in report.headers["content-security-policy"]
+    assert "allow-same-origin" not in report.headers["content-security-policy"]
+    figure = next(n for n in stored.store.envelope("intelligence", run_id, "tier2").files if n.endswith(".svg"))
+    svg = stored.get(f"/runs/{run_id}/{figure}")
+    assert svg.headers["content-type"] == "image/svg+xml"
+    assert "sandbox" in svg.headers["content-security-policy"]
+    sheet = stored.get(f"/runs/{run_id}/reports/articles.xlsx")
+    assert sheet.headers["content-disposition"] == 'attachment; filename="articles.xlsx"'
+    artifact = stored.get(f"/runs/{run_id}/tier2.parquet")
+    assert artifact.content == (folder_of(stored) / "tier2.parquet").read_bytes()
+
+
+def test_reports_that_were_made_anew_are_shown_and_lead_to_the_files(own: Served) -> None:
+    run_id = folder_of(own).name
+    made = Path(str(own.store.root)) / "reports" / run_id
+    made.mkdir(parents=True)
+    (made / "pipeline_summary.html").write_text("<!doctype html><title>x</title>", encoding="utf-8")
+    assert f'href="/reports/{run_id}/pipeline_summary.html"' in own.get(f"/runs/{run_id}").text
+    assert "sandbox" in own.get(f"/reports/{run_id}/pipeline_summary.html").headers["content-security-policy"]
+    moved = own.get(f"/intelligence/{run_id}/etl/tier1/dropped.parquet", 307)
+    assert moved.headers["location"] == f"/runs/{run_id}/etl/tier1/dropped.parquet"
+    own.get(f"/reports/{run_id}/..%2f..%2fledger.db", 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/runs/nothing", 404, "The newest are"),
+        ("/runs/RUN/phases/nothing", 404, "Phases: initialized"),
+        ("/runs/RUN/phases/nothing/table", 404, "Phases: initialized"),
+        ("/runs/RUN/phases/tier1/side/nothing", 404, "Its side tables: dropped, failed"),
+        ("/runs/RUN/row?id=nothing", 404, "The tables of its phases list the rows"),
+        ("/runs/RUN/row", 404, "The tables of its phases list the rows"),
+        ("/runs/RUN/reports/nothing.html", 404, "What to do"),
+        ("/runs/RUN/phases/report/table", 400, "The page of the phase shows it"),
+        ("/runs/RUN/phases/tier1/table?sort=nothing", 400, "Columns: row_id"),
+        ("/runs/RUN/phases/tier1/table?column=word_count&operator=least&value=many", 400, "cannot be compared"),
+        ("/runs/RUN/phases/tier1/table?page=x", 400, "page"),
+        ("/runs/RUN/phases/tier1/table?page=9999", 200, "beyond the last one"),
+        ("/compare?old=RUN&new=nothing", 404, "The newest are"),
+        ("/compare?old=RUN&new=RUN", 400, "What to do"),
+        ("/nothing", 404, "Begin at the list of runs"),
+        ("/runs/..%2f..%2fetc", 404, "Not here"),
+        ("/runs/RUN/etl/..%2f..%2f..%2fledger.db", 404, "Not here"),
+        ("/runs/RUN/../../ledger.db", 404, "Not here"),
+        ("/runs/%00", 404, "Not here"),
+        ("/static/..%2fapp.py", 404, "Not here"),
+    ],
+)
+def test_what_is_not_there_says_what_to_do(stored: Served, run_id: str, path: str, status: int, says: str) -> None:
+    answer = stored.get(path.replace("RUN", run_id), status)
+    assert says in answer.text.replace("&#39;", "'")
+    assert "Traceback" not in answer.text
+
+
+def test_a_damaged_artifact_is_said_and_the_other_pages_go_on(own: Served) -> None:
+    folder = folder_of(own)
+    (folder / "tier2.parquet").write_bytes((folder / "tier2.parquet").read_bytes()[:1000])
+    page = own.get(f"/runs/{folder.name}").text
+    assert "The artifact of tier2 is damaged" in page
+    assert "damaged" in own.get(f"/runs/{folder.name}/phases/tier2/table", 500).text
+    assert own.get(f"/runs/{folder.name}/tier2.parquet", 500)
+    assert "1–1 of 1 row" in own.get(f"/runs/{folder.name}/phases/tier3/table").text
+    assert "damaged" in own.get(f"/runs/{folder.name}/row?id={ROW}").text
+    svg = next(iter((folder / "eda").rglob("*.svg")))
+    svg.write_text("<svg/>", encoding="utf-8")
+    own.get(f"/runs/{folder.name}/{svg.relative_to(folder).as_posix()}", 500)
+
+
+def test_half_written_and_foreign_files_in_a_runs_folder_change_nothing(own: Served) -> None:
+    folder = folder_of(own)
+    before = own.get(f"/runs/{folder.name}").text
+    (folder / ".tier2.parquet.abc.tmp").write_bytes(b"PAR1 half")
+    (folder / "notes of mine.json").write_text("{", encoding="utf-8")
+    (folder / "<script>.parquet").write_bytes(b"no")
+    (folder / "reports" / "evil.html").write_text("<script>alert(1)</script>", encoding="utf-8")
+    (folder / "eda" / "surprise").mkdir()
+    assert own.get(f"/runs/{folder.name}").text == before
+    for name in ("reports/evil.html", "notes%20of%20mine.json", "%3Cscript%3E.parquet", ".tier2.parquet.abc.tmp"):
+        own.get(f"/runs/{folder.name}/{name}", 404)
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    assert "report.html" in own.get(f"/runs/{folder.name}").text, "the envelopes say the same"
+    (Path(str(own.store.root)) / "intelligence" / "not a run.txt").write_text("x", encoding="utf-8")
+    own.get("/runs")
+
+
+def test_a_run_that_the_ledger_does_not_know_is_shown_by_its_files(stored: Served, own: Served, tmp_path: Path) -> None:
+    folder = folder_of(own)
+    storage = Path(str(own.store.root))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (storage / "intelligence").rename(moved / "intelligence")
+    with Ledger.for_storage(str(moved)), served(moved) as viewer:
+        assert "not in the ledger" in viewer.get("/runs").text
+        assert folder.name in viewer.get("/runs?state=not+in+the+ledger").text
+        viewer.get(f"/runs/{folder.name}/phases/tier1/table")
+        assert "prepared" in viewer.get(f"/runs/{folder.name}").text
+
+
+def test_evidence_of_a_page_that_is_gone_says_so(own: Served) -> None:
+    run_id = folder_of(own).name
+    assert "not the text that was taken from it" in own.get(f"/runs/{run_id}/row?id={ROW}").text
+    for page in (Path(str(own.store.root)) / "pages").rglob("*.gz"):
+        page.unlink()
+    assert "no longer stored" in own.get(f"/runs/{run_id}/row?id={ROW}").text
