@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from enrich_assets.cli.output import (
     write_json,
 )
 from enrich_assets.cli.place import Place, open_place
+from enrich_assets.cli.show_figure import DPI, write_figure
 from enrich_assets.cli.show_phase import failure_lines, last_attempt, phase_facts, print_phase, reasons
 from enrich_assets.cli.show_rows import print_rows, rows_for_json, rows_of
 from enrich_assets.core.errors import UserError
@@ -43,6 +45,11 @@ def show(
     state: Annotated[
         str, typer.Option(metavar="STATE", help="With --rows: only these, like failed.", show_default=False)
     ] = "",
+    figure: Annotated[
+        str, typer.Option(metavar="NAME", help="Draw a figure again, to --out.", show_default=False)
+    ] = "",
+    dpi: Annotated[int, typer.Option(metavar="N", help="With --figure: dots an inch.")] = DPI,
+    out: Annotated[str, typer.Option(metavar="FILE", help="With --figure: a .png or .svg.", show_default=False)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show a run phase by phase, or one PHASE in depth.
@@ -51,9 +58,16 @@ def show(
     """
     if (rows or state) and not (rows and phase_name):
         raise UserError("--rows needs a PHASE, and --state needs --rows.", fix="enrich show RUN PHASE --rows")
+    if bool(figure) != bool(out) or (figure and (rows or as_json)):
+        raise UserError(
+            "--figure and --out go together, and alone.", fix="enrich show RUN --figure NAME --out FILE.png"
+        )
+    out = str(Path.cwd() / out) if out else ""
     with open_place() as place:
         graph, run_id = place.find_run(run_name)
-        if rows:
+        if figure:
+            write_figure(place, graph, run_id, phase_name, figure, dpi=dpi, out=out)
+        elif rows:
             phase = graph.phase(phase_name)
             listed, is_published = rows_of(place, graph, run_id, phase, state=state)
             if as_json:

@@ -27,7 +27,11 @@ ENTRY_FIELDS = (
 _DESCRIPTIONS = {
     "dropped.parquet": "rows that the phase dropped, with reason and value",
     "failed.parquet": "rows that failed, with kind and message",
-    "stats.json": "counts, usage, checks and times of the phase",
+    "outliers.parquet": "numbers far from the others of their column, which stay in the table: row, value and score",
+    "validation_errors.parquet": "rows that broke a rule: which one, and what became of them",
+    "stats.json": "how the phase was made: counts, usage, checks, times, memory, missing values, duplicates",
+    "profile.parquet": "what the artifact looks like: a row a column",
+    "profile.json": "what the artifact looks like, column by column, to be read",
     "log.jsonl": "log of the phase, one JSON object a line",
 }
 _BY_EXTENSION = {"svg": "plot", "png": "plot", "parquet": "table", "csv": "table", "jsonl": "log"}

@@ -15,7 +15,7 @@ from enrich_assets.engine.columns import table_of
 from enrich_assets.engine.phase import Created
 from enrich_assets.graphs.intelligence.scraped import Settings, scraped
 from enrich_assets.graphs.intelligence.source_health import SOURCES, no_source_fails_for_long
-from enrich_assets.stats.side_bars import SideBars
+from enrich_assets.stats.figures.side_bars import SideBars
 from enrich_assets.web.texts import ExtractedTexts
 from enrich_assets_tests.evidence_fakes import FakeLlm, FakePages, article_html, refuses
 
