@@ -105,12 +105,15 @@ def has_same_answer(phase: Phase, old: Outcome, new: Outcome) -> bool:
     if "failed" in (old.state, new.state):
         return False
     if old.state == new.state:
-        shown = [outcome.values.get("drop_detail") for outcome in (old, new)]
-        return bool(shown[0]) and shown[0] == shown[1]
+        return _said(old) == _said(new)
     kept, dropped = (old, new) if old.state == "kept" else (new, old)
-    told = {str(value) for value in kept.values.values()}
-    detail, value = str(dropped.values.get("drop_detail") or ""), str(dropped.values.get("drop_value") or "")
-    return detail in told if detail else bool(value) and value in told
+    shown = {str(value) for value in kept.values.values()}
+    return any(_said(dropped)) and all(text in shown for text in _said(dropped) if text)
+
+
+def _said(dropped: Outcome) -> tuple[str, str]:
+    """The value that decided a drop, and the words beside it."""
+    return str(dropped.values.get("drop_value") or ""), str(dropped.values.get("drop_detail") or "")
 
 
 def told(old: Outcome | None, new: Outcome | None) -> str:
