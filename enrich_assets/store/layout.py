@@ -31,12 +31,17 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 
 def valid_name(value: str, what: str) -> str:
     """`value` if it can be the name of a graph, phase or side table; raises DeclarationError otherwise."""
-    if not _NAME.fullmatch(value) or (what == "phase" and value in RESERVED_PHASES):
+    if not (is_phase_name(value) if what == "phase" else _NAME.fullmatch(value)):
         raise DeclarationError(
             f"{ascii(value)[:80]} cannot be the name of a {what}.",
             fix="A name begins with a letter and has letters, digits and '_' only.",
         )
     return value
+
+
+def is_phase_name(value: str) -> bool:
+    """Whether a phase can have that name."""
+    return _NAME.fullmatch(value) is not None and value not in RESERVED_PHASES
 
 
 def valid_file_name(value: str) -> str:

@@ -30,7 +30,7 @@ from enrich_assets.store.artifacts import (
     read_envelope,
     read_side_table,
 )
-from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RESERVED_RUN_IDS, RunFolder, side_table_name
+from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RESERVED_RUN_IDS, RunFolder, is_phase_name, side_table_name
 from enrich_assets.store.making import made
 from enrich_assets.store.publication import (
     check_place,
@@ -226,7 +226,9 @@ class Store:
         """Names of the phases that have an artifact, in their order; damaged ones last."""
         folder = self.run_folder(graph, run_id)
         names = folder.names(folder.path)
-        found = {n.rsplit(".", 1)[0] for n in names if n.endswith(ARTIFACT_SUFFIXES) and n[0] != "."} - {"manifest"}
+        found = {n.rsplit(".", 1)[0] for n in names if n.endswith(ARTIFACT_SUFFIXES)}
+        # What somebody else put there, under a name that no phase can have, is nobody's artifact.
+        found = {name for name in found if is_phase_name(name)}
         return sorted(found, key=lambda phase: (self._number(graph, run_id, phase), phase))
 
     def manifest(self, graph: str, run_id: str) -> dict[str, Any]:
