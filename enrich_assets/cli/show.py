@@ -21,6 +21,13 @@ from enrich_assets.cli.output import (
 )
 from enrich_assets.cli.place import Place, open_place
 from enrich_assets.cli.show_figure import DPI, write_figure
+from enrich_assets.cli.show_findings import (
+    findings_for_json,
+    findings_in,
+    print_findings,
+    print_in_short,
+    short_findings,
+)
 from enrich_assets.cli.show_phase import failure_lines, last_attempt, phase_facts, print_phase, reasons
 from enrich_assets.cli.show_rows import print_rows, rows_for_json, rows_of
 from enrich_assets.core.errors import UserError
@@ -50,6 +57,9 @@ def show(
     ] = "",
     dpi: Annotated[int, typer.Option(metavar="N", help="With --figure: dots an inch.")] = DPI,
     out: Annotated[str, typer.Option(metavar="FILE", help="With --figure: a .png or .svg.", show_default=False)] = "",
+    findings: Annotated[
+        bool, typer.Option("--findings", help="What stands out in RUN, with its rows and what to do.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show a run phase by phase, or one PHASE in depth.
@@ -62,10 +72,15 @@ def show(
         raise UserError(
             "--figure and --out go together, and alone.", fix="enrich show RUN --figure NAME --out FILE.png"
         )
+    if findings and phase_name:
+        raise UserError("--findings looks at the whole run.", fix=f"enrich show {run_name} --findings")
     out = str(Path.cwd() / out) if out else ""
     with open_place() as place:
         graph, run_id = place.find_run(run_name)
-        if figure:
+        if findings:
+            all_found = findings_in(place, graph, run_id)
+            write_json(findings_for_json(all_found)) if as_json else print_findings(run_id, all_found)
+        elif figure:
             write_figure(place, graph, run_id, phase_name, figure, dpi=dpi, out=out)
         elif rows:
             phase = graph.phase(phase_name)
@@ -79,7 +94,11 @@ def show(
             write_json(found) if as_json else print_phase(found)
         else:
             found = run_facts(place, graph, run_id)
-            write_json(found) if as_json else _print_run(found)
+            if as_json:
+                write_json(found)
+            else:
+                _print_run(found)
+                print_in_short(run_id, *short_findings(place, graph, run_id))
 
 
 def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
@@ -127,7 +146,7 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
             }
             reports = [name for name in envelope.files if name.startswith("reports/")] or reports
         phases.append(entry)
-    folder = f"{place.store.root}/{graph.name}/{run_id}"
+    folder = str(place.store.run_folder(graph.name, run_id).path)
     return {
         "run_id": run_id,
         "graph": graph.name,
