@@ -21,7 +21,10 @@ GRAPH = GRAPHS["intelligence"]
 _FIRST = datetime(2026, 1, 1, 6, tzinfo=UTC)
 _DROPPED = pa.schema([(n, pa.string()) for n in ("row_id", "title", "url", "drop_reason", "drop_value", "drop_detail")])
 _FAILED = pa.schema(
-    [*((n, pa.string()) for n in ("row_id", "title", "url", "failure_kind", "failure_message")), ("attempts", pa.int64())]
+    [
+        *((n, pa.string()) for n in ("row_id", "title", "url", "failure_kind", "failure_message")),
+        ("attempts", pa.int64()),
+    ]
 )
 
 
@@ -96,7 +99,15 @@ def many_runs(ledger: Ledger, count: int) -> list[str]:
             began, ended = moment + timedelta(seconds=10 * place), moment + timedelta(seconds=10 * place + 9)
             numbers = {"rows_in": 900, "rows_done": 900, "rows_out": 900 - 80 * place, "dropped": 80, "failed": 0}
             times = {name: at.isoformat() for name, at in (("started_at", began), ("ended_at", ended))}
-            row = {"run_id": run_id, "phase": phase, "number": place, "status": status, "cost": 0.25, **numbers, **times}
+            row = {
+                "run_id": run_id,
+                "phase": phase,
+                "number": place,
+                "status": status,
+                "cost": 0.25,
+                **numbers,
+                **times,
+            }
             phases.append({**row, "heartbeat_at": ended.isoformat(), "calls": 90, "reused": 4, "message": None})
     with ledger._writing() as connection:
         connection.execute(sa.insert(tables.runs), runs)
