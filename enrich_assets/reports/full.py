@@ -58,7 +58,7 @@ class FullContent(Frozen):
 def content(material: Material) -> FullContent:
     """The content; raises ArtifactMissing for a run that did not reach its report."""
     news = material.news
-    figures = [FigureNote(phase=f.phase, name=f.name, title=f.title) for f in material.figures()]
+    figures = [FigureNote(phase=f.phase, name=f.name, title=f.title) for f in material.figures]
     origins = {f"/news{pointer}": _nested(origin) for pointer, origin in news.provenance.items()}
     return FullContent(news=news, figures=figures[:FIGURES_LIMIT], provenance=origins)
 
@@ -79,7 +79,7 @@ def files(full: FullContent, rendering: Rendering) -> dict[str, bytes]:
             "the full report needs typst, which is not installed.",
             fix="Install the extra `pdf`, or ask for the other types: --type news,summary,quality.",
         ) from error
-    svgs = {figure.name: figure.svg for figure in rendering.material.figures()}
+    svgs = {figure.name: figure.svg for figure in rendering.material.figures}
     with tempfile.TemporaryDirectory(prefix="enrich-pdf-") as place:
         folder = Path(place)
         printed = _printed(full)

@@ -95,12 +95,30 @@ class Material:
         return str(clean(str(self.registration.get("title") or ""))) or f"Run {self.run.run_id}"
 
     def side(self, phase: str, name: str) -> pa.Table:
-        """A side table of a phase."""
-        return self.run.store.side(self.run.graph.name, self.run.run_id, phase, name)
+        """A side table of a phase; it is read once."""
+        if (phase, name) not in self._sides:
+            self._sides[phase, name] = self.run.store.side(self.run.graph.name, self.run.run_id, phase, name)
+        return self._sides[phase, name]
 
-    def figures(self) -> Iterator[Figure]:
+    def profile(self, phase: str) -> pa.Table:
+        """The profile of a phase's table, a row a column."""
+        from enrich_assets.store.artifacts import read_side_table
+
+        name = f"eda/{phase}/profile.parquet"
+        return read_side_table(self.run.store.side_file(self.run.graph.name, self.run.run_id, phase, name), name)
+
+    @cached_property
+    def _sides(self) -> dict[tuple[str, str], pa.Table]:
+        return {}
+
+    @cached_property
+    def figures(self) -> tuple[Figure, ...]:
         """The figures of the phases as SVG, where they are wanted, phase by phase."""
-        for phase, envelope in self.envelopes.items() if self.with_figures else ():
+        return tuple(self._figures()) if self.with_figures else ()
+
+    def _figures(self) -> Iterator[Figure]:
+        store, graph = self.run.store, self.run.graph.name
+        for phase, envelope in self.envelopes.items():
             for name in sorted(envelope.files):
                 if name.startswith("eda/") and name.endswith(".svg"):
-                    yield Figure(phase, name, self.run.file(name))
+                    yield Figure(phase, name, store.side_file(graph, self.run.run_id, phase, name))

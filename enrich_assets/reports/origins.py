@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import EnrichError
 from enrich_assets.graphs.intelligence.report_content import Origin
+from enrich_assets.stats.figures.values import missing_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,19 +55,6 @@ def resolve(document: Any, pointer: str) -> Any:
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise NoSuchOrigin(f"the document has nothing at {pointer}.") from error
     return document
-
-
-def missing(column: pa.ChunkedArray) -> int:
-    """Cells of a column that are null, an empty text or an empty list."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    empty = column.null_count
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return int(empty + (pc.sum(pc.equal(column, "")).as_py() or 0))
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        return int(empty + (pc.sum(pc.equal(pc.list_value_length(column), 0)).as_py() or 0))
-    return int(empty)
 
 
 class Artifacts:
@@ -125,7 +113,7 @@ class Sheet:
 
     def _readers(self) -> Iterator[tuple[re.Pattern[str], Callable[[re.Match[str], str], Any]]]:
         yield _ROWS, lambda found, _: self._rows(found[1], bool(found[2]), found[3])
-        yield _MISSING, lambda found, _: missing(self._column(found[1]))
+        yield _MISSING, lambda found, _: missing_in(self._column(found[1]))
         yield _LENGTH, lambda found, row_id: len(self._cell(found[1], row_id) or ())
         yield (
             _SUM_IN_CELL,

@@ -15,9 +15,10 @@ from enrich_assets.core.errors import ArtifactMissing
 from enrich_assets.graphs.intelligence.report_content import Origin
 from enrich_assets.reports.kinds import ReportType
 from enrich_assets.reports.material import Material
-from enrich_assets.reports.origins import missing, token
+from enrich_assets.reports.origins import token
 from enrich_assets.reports.quality_page import pages
 from enrich_assets.reports.text import clean, one_line
+from enrich_assets.stats.figures.values import missing_in
 
 ROWS_LIMIT = 20_000
 """Left-out rows of a run that the pages show; the others stand in the artifacts."""
@@ -32,7 +33,7 @@ TEXT_LIMIT = 300
 
 
 class Missing(Frozen):
-    """A column with cells that are null, an empty text or an empty list."""
+    """A column with cells that are null, not a number or an empty text."""
 
     column: str
     missing: int
@@ -177,12 +178,21 @@ def _missing(material: Material, phase: str) -> tuple[list[Missing], int, str]:
     if material.run.graph.phase(phase).makes != "table":
         return [], 0, ""
     try:
-        table = material.run.arrow(phase)
+        counted = _profiled(material, phase)
     except ArtifactMissing as error:
         return [], 0, error.what
-    counted = [Missing(column=name, missing=missing(table.column(name))) for name in table.column_names]
-    found = [column for column in counted if column.missing]
-    return sorted(found, key=lambda column: (-column.missing, column.column)), table.num_columns, ""
+    found = [Missing(column=name, missing=count) for name, count in counted.items() if count]
+    return sorted(found, key=lambda column: (-column.missing, column.column)), len(counted), ""
+
+
+def _profiled(material: Material, phase: str) -> dict[str, int]:
+    """Missing values by column: out of the profile that the phase published, else counted in its table."""
+    profile = f"eda/{phase}/profile.parquet"
+    if profile in material.envelopes[phase].files:
+        rows = material.profile(phase).select(["column", "missing"]).to_pylist()
+        return {row["column"]: row["missing"] for row in rows}
+    table = material.run.arrow(phase)
+    return {name: missing_in(table.column(name)) for name in table.column_names}
 
 
 def _left_out(material: Material, phase: str, outcome: str, room: int) -> tuple[list[LeftOut], int]:

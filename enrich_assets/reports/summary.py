@@ -130,7 +130,7 @@ def content(material: Material) -> SummaryContent:
 def files(summary: SummaryContent, rendering: Rendering) -> dict[str, bytes]:
     """`pipeline_summary.html`, below 1 MB."""
     shown, linked, room = [], [], FIGURES_LIMIT
-    for figure in rendering.material.figures():
+    for figure in rendering.material.figures:
         if len(figure.svg) <= room:
             room -= len(figure.svg)
             data = base64.b64encode(figure.svg).decode("ascii")
