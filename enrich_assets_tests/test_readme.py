@@ -48,7 +48,7 @@ def test_every_command_of_the_readme_runs(place: dict[str, str]) -> None:
     assert "scripts/demo" in listed
     assert "enrich ui" in listed
     for command in listed:
-        if command == "enrich ui":
+        if command in ("enrich ui", "enrich serve"):
             continue
         shown = ELSEWHERE.get(command, command).replace("mine.yaml", f"{place['HOME']}/mine.yaml")
         done = subprocess.run(shown, shell=True, cwd=PROJECT, env=place, capture_output=True, text=True, check=False)

@@ -7,6 +7,7 @@ https://docs.dagster.io/guides/build/assets/metadata-and-tags
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,8 @@ from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.columns import ROW_ID, Column
 from enrich_assets.stats.describing import ETL_NOTE
 
+VIEWER_URL = "ENRICH_VIEWER_URL"
+"""Where people reach `enrich serve`, for links."""
 _IN_PLACE = 1000
 _LARGEST_PICTURE = 30_000
 """Bytes of the one picture that opens in a dialog."""
@@ -89,7 +92,17 @@ def materialization_metadata(result: PhaseResult, *, path: str, folder: str) -> 
         "eda": dg.MetadataValue.path(f"{folder}/eda/{result.phase}"),
     }
     shown |= {f"report/{name}": dg.MetadataValue.path(f"{folder}/reports/{name}") for name in result.reports}
-    return shown
+    return shown | _viewer_links(result)
+
+
+def _viewer_links(result: PhaseResult) -> dict[str, Any]:
+    """Addresses in the viewer, where it is said to run: of the phase's page and of each report."""
+    base = os.environ.get(VIEWER_URL, "").strip().rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        return {}
+    run = f"{base}/runs/{result.run_id}"
+    reports = {f"report/{name}": dg.MetadataValue.url(f"{run}/reports/{name}") for name in result.reports}
+    return {"viewer": dg.MetadataValue.url(f"{run}/phases/{result.phase}"), **reports}
 
 
 def _of_etl(note: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_help_answers_in_under_half_a_second(empty_place: Any) -> None:
         )
         seconds.append(time.perf_counter() - begun)
     assert statistics.median(seconds) < 0.5, seconds
-    for command in ("demo", "run", "resume", "runs", "show", "compare", "watch", "check", "ui", "presets", "sources", "forget"):
+    for command in ("demo", "run", "resume", "runs", "show", "compare", "watch", "check", "serve", "ui", "presets", "sources", "forget"):
         assert f"\n  {command} " in done.stdout
 
 
