@@ -88,7 +88,9 @@ class Street:
 
         number = len(self.launches.setdefault(run_id, [])) + 1
         launch_id = f"{number:08d}-0000-4000-8000-{run_id[:8]}{run_id[9:13]}"
-        launch = DagsterRun(job_name="intelligence", run_id=launch_id, tags={"dagster/partition": run_id}, status=status)
+        launch = DagsterRun(
+            job_name="intelligence", run_id=launch_id, tags={"dagster/partition": run_id}, status=status
+        )
         self.instance.add_run(launch)
         self.instance.report_engine_event("It was executed.", launch)
         self.launches[run_id].append(launch_id)

@@ -121,7 +121,9 @@ def test_nothing_that_is_held_ever_goes(runs: list[RunFacts]) -> None:
             assert decision.action == "keep"
         if decision.action == "delete":
             assert NOW - facts.last_active > timedelta(days=30)
-            assert not [d for d in found.values() if facts.run_id in d.run.leans_on - {d.run.run_id} and d.action == "keep"]
+            assert not [
+                d for d in found.values() if facts.run_id in d.run.leans_on - {d.run.run_id} and d.action == "keep"
+            ]
         if decision.action == "archive":
             assert facts.is_complete
         assert decision.why

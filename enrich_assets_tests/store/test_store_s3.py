@@ -148,3 +148,29 @@ def test_a_refused_put_leaves_the_earlier_publication(root: str, monkeypatch: py
 def test_a_bucket_that_is_not_there_is_said(root: str) -> None:
     with pytest.raises(StorageError, match="s3://nowhere"):
         Store("s3://nowhere/x").check_writable()
+
+
+def test_a_run_is_archived_read_and_brought_back(root: str) -> None:
+    from enrich_assets.store.archive import ArchivedRun, clear_folder, pack, unpack
+    from enrich_assets.store.layout import RunFolder
+    from enrich_assets.store.run_files import run_files
+
+    store = Store(root)
+    for value in (1, 2):
+        store.publish(result_of(value), reports={"report.md": b"# News"})
+    folder = RunFolder(store.root, *RUN[:2])
+    before = {path.path: read_bytes(path) for path in files_below(folder.path)}
+    pack(folder, run_files(folder, [RUN[2]]).own, pages=[], now=datetime(2026, 6, 1, tzinfo=UTC))
+    archived = ArchivedRun(store.root, *RUN[:2])
+    assert clear_folder(folder, archived) == []
+    assert files_below(folder.path) == []
+    assert store.runs(RUN[0]) == [RUN[1]] and value_of(Store(root)) == 2
+    assert len(store.versions(*RUN)) == 1
+    whole = read_bytes(archived.path)
+    write_atomic(archived.path, whole[: len(whole) // 2])
+    with pytest.raises(ArtifactDamaged, match="archive"):
+        store.load(*RUN)
+    write_atomic(archived.path, whole)
+    assert unpack(archived) == len(before)
+    assert {path.path: read_bytes(path) for path in files_below(folder.path)} == before
+    assert not store.run_folder(*RUN[:2]).is_archived and value_of(store) == 2
