@@ -131,7 +131,7 @@ class RobotsFiles:
 
         A file that the site does not have (4xx) or that is behind too many redirects allows everything; one that
         cannot be had now (429, 5xx, time-out, connection) forbids everything for now, as TransientError (RFC 9309,
-        2.3.1), of kind `robots` where the site answered. A refused address or an unknown name is raised as it is.
+        2.3.1), of the kind that it met. A refused address or an unknown name is raised as it is.
         """
         known = self._known.get(origin)
         if known is not None and known[0] == self._clock().date():
@@ -200,12 +200,12 @@ def forbidden(url: str, origin: str) -> FinalError:
 
 
 def _unreachable(url: str, error: CallError, retry_after: float | None = None) -> TransientError:
-    # A site that cannot be reached at all is no matter of its rules: counted as what it is.
+    # A site that is down is no matter of its rules: counted as what it is.
     return TransientError(
         f"its site's rules for readers cannot be had, so nothing of the site is read for now: {error.what}",
         where=url,
         fix="Resume the run later.",
-        kind="robots" if error.kind.startswith("http_") or error.kind == "bad_encoding" else error.kind,
+        kind="robots" if error.kind == "bad_encoding" else error.kind,
         retry_after=retry_after,
     )
 

@@ -138,7 +138,7 @@ def test_every_declared_check_was_evaluated_for_the_run(demo: Room) -> None:
     latest = demo.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
 
     assert {key.asset_key.to_user_string() for key in keys} == {
-        "scraped", "tier1", "tier3", "paraphrased", "validated",
+        "scraped", "tier1", "tier2", "tier3", "ranked", "paraphrased", "enriched", "validated",
     }  # fmt: skip
     for key in keys:
         assert latest[key].status.value == "SUCCEEDED", key

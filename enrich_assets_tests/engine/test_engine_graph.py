@@ -218,7 +218,7 @@ def test_a_phase_has_another_fingerprint_only_by_its_own_settings() -> None:
         ({"judgd": {}}, r"judgd: unknown key; did you mean 'judged'"),
         ({"zzzz": 1}, r"zzzz: unknown key; known keys: as_of, attempts"),
         ({"endpoints": {"mine": {"ulr": ""}}}, r"endpoints\.mine\.ulr: unknown key; did you mean 'url'"),
-        ({"concurrency": 0}, r"concurrency: .*greater"),
+        ({"concurrency": 0}, r"concurrency: .*at least 1"),
         ({"endpoints": {"mine": {"api_key": "abc"}}}, r"endpoints\.mine\.api_key: looks like a secret"),
         ({"endpoints": {"mine": {"url": "https://me:pw@host/"}}}, r"endpoints\.mine\.url: a URL with credentials"),
     ],

@@ -116,7 +116,7 @@ def test_a_site_without_the_file_allows_everything(status):
 def test_a_site_whose_file_cannot_be_had_is_not_read_for_now(status):
     site = Site(status=status, headers={"Retry-After": "7"})
     found = read(site, "/a", "/b", "/c")
-    assert all(isinstance(error, TransientError) and error.kind == "robots" for error in found)
+    assert all(isinstance(error, TransientError) and error.kind == f"http_{status}" for error in found)
     assert found[0].retry_after == 7 and "http://site.example/a" in str(found[0])
     assert site.asked == {"site.example/robots.txt": 1}  # asked again later, not by every page
 
