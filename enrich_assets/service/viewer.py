@@ -5,7 +5,7 @@ What one kind of page shows belongs to `pages`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -30,6 +30,7 @@ from enrich_assets.reports.text import clean
 from enrich_assets.service import cells
 from enrich_assets.service.kept_tables import Kept, kept_tables
 from enrich_assets.service.tables import Query, rows_chosen
+from enrich_assets.store.artifacts import read_side_table
 from enrich_assets.store.store import Store
 
 if TYPE_CHECKING:
@@ -75,12 +76,12 @@ class Viewer:
                 raise UserError(f"{phase} publishes a document, not a table.", fix="The page of the phase shows it.")
             key = f"{run.run_id}/{phase}/{envelope.envelope_sha256}"
             return key, self.tables.get(key, lambda: run.arrow(phase).combine_chunks())
-        name = f"etl/{phase}/{side}.parquet"
-        if name not in envelope.files:
+        name = side_tables(envelope).get(side)
+        if name is None:
             known = ", ".join(side_tables(envelope)) or "none"
             raise ArtifactMissing(f"{phase} has no side table {side!r:.80}.", fix=f"Its side tables: {known}.")
-        key = f"{run.run_id}/{phase}/{side}/{envelope.files[name]}"
-        return key, self.tables.get(key, lambda: self.store.side(run.graph.name, run.run_id, phase, side))
+        key = f"{run.run_id}/{name}/{envelope.files[name]}"
+        return key, self.tables.get(key, lambda: read_side_table(run.file(name), name))
 
     def chosen(self, key: str, table: pa.Table, query: Query) -> pa.Array:
         """Positions of the rows that a query leaves, kept for the next page of them."""
@@ -123,17 +124,12 @@ def envelopes_of(run: Run) -> Iterator[tuple[str, Envelope | None, str]]:
             yield phase, None, str(error)
 
 
-def side_tables(envelope: Envelope) -> list[str]:
-    """Names of the side tables that a phase published, dropped and failed rows first."""
-    start = f"etl/{envelope.phase}/"
-    names = [n.removeprefix(start).removesuffix(".parquet") for n in envelope.files if _is_table(n, start)]
-    return sorted(names, key=lambda name: (name not in ("dropped", "failed"), name))
-
-
-def named(query: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of an address that say anything."""
-    return {name: value for name, value in query.items() if value not in ("", None, False, [])}
-
-
-def _is_table(name: str, start: str) -> bool:
-    return name.startswith(start) and name.endswith(".parquet") and "/" not in name.removeprefix(start)
+def side_tables(envelope: Envelope) -> dict[str, str]:
+    """The tables that a phase published beside its artifact, by their short names: the dropped and failed rows, what
+    else says how the data was made, what the data look like."""
+    files = [name for name in envelope.files if name.endswith(".parquet") and name.count("/") == 2]
+    named = {name.rsplit("/", 1)[1].removesuffix(".parquet"): name for name in files if name.startswith("eda/")}
+    named |= {name.rsplit("/", 1)[1].removesuffix(".parquet"): name for name in files if name.startswith("etl/")}
+    first = ("dropped", "failed")
+    order = sorted(named, key=lambda name: (name not in first, named[name].startswith("eda/"), name))
+    return {name: named[name] for name in order}
