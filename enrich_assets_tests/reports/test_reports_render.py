@@ -15,8 +15,8 @@ from lxml import etree
 from pydantic import ValidationError
 
 from enrich_assets.core.envelope import Counts, Usage
-from enrich_assets.reports.templating import TEMPLATES
 from enrich_assets.reports.render import ReportTables, render_reports
+from enrich_assets.reports.templating import TEMPLATES
 from enrich_assets.reports.workbook import CELL_LIMIT, workbook
 
 Build = Callable[..., dict[str, Any]]
