@@ -1,4 +1,4 @@
-"""Many small runs of a graph of three phases, made in seconds, with their ledger and a Dagster instance of their own."""
+"""Many small runs of a graph of three phases, made in seconds, with their ledger and a Dagster instance."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Street:
         graph = self.root / GRAPH.name
         folders = {p.name for p in graph.iterdir() if p.is_dir() and not p.is_symlink() and p.name != "archive"}
         archives = {p.stem for p in (graph / "archive").glob("*.zip")}
-        both = {run_id: "both" for run_id in folders & archives}
+        both = dict.fromkeys(folders & archives, "both")
         return dict.fromkeys(folders, "folder") | dict.fromkeys(archives, "archive") | both
 
     def _make(self, run: Made) -> None:

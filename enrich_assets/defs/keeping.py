@@ -35,7 +35,7 @@ from enrich_assets.store.archive import ArchivedRun, archive_path, clear_folder,
 from enrich_assets.store.kept import Kept, read_kept, write_kept
 from enrich_assets.store.layout import ARCHIVES, RunFolder
 from enrich_assets.store.retention import Decision, Limits, RunFacts, decide
-from enrich_assets.store.run_files import RunFiles, run_files
+from enrich_assets.store.run_files import RunFiles, remove_empty, run_files
 from enrich_assets.store.store import Store
 
 LEASE = "keep"
@@ -157,6 +157,7 @@ class Keeper:
                     fix="Move it away; the archive counts.",
                 )
             self._clear(folder, files.leftovers)
+            remove_empty(folder)
 
     def _delete(self, run: RunFacts) -> None:
         graph = self.graphs[run.graph]
@@ -164,6 +165,7 @@ class Keeper:
         with self._held(graph, run.run_id):
             files = self._own_files(graph, folder)
             self._clear(folder, [*files.own, *files.leftovers])
+            remove_empty(folder)
             archive = archive_path(self.store.root, run.graph, run.run_id)
             remove(archive)
             remove_empty_folders(archive.parent, up_to=self.store.root)
@@ -213,7 +215,8 @@ class Keeper:
     def _note_going(self, runs: Sequence[RunFacts]) -> None:
         for name in sorted({run.graph for run in runs}):
             noted = {run.run_id: self._moment() for run in runs if run.graph == name}
-            self._change(self.graphs[name], lambda kept, noted=noted: replace(kept, going={**noted, **kept.going}))
+            kept = read_kept(self.store.root, name)
+            write_kept(self.store.root, name, replace(kept, going={**noted, **kept.going}))
 
     def _change(self, graph: Graph, changed: Callable[[Kept], Kept]) -> None:
         write_kept(self.store.root, graph.name, changed(read_kept(self.store.root, graph.name)))

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from upath import UPath
+
 from enrich_assets.core.errors import DeclarationError
 from enrich_assets.core.files import (
     TEMPORARY_SUFFIX,
@@ -15,6 +17,7 @@ from enrich_assets.core.files import (
     is_local,
     local_path,
     names_in,
+    remove_empty_folders,
 )
 from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RunFolder, valid_file_name
 
@@ -90,3 +93,11 @@ def has_folder(folder: RunFolder) -> bool:
     if is_local(folder.path):
         return os.path.lexists(local_path(folder.path))
     return bool(names_in(folder.path))
+
+
+def remove_empty(folder: RunFolder) -> None:
+    """Removes the folders of a run in which nothing stands, as a kill leaves them, itself too."""
+    if not is_local(folder.path):
+        return
+    for place, _, _ in os.walk(local_path(folder.path), topdown=False, followlinks=False):
+        remove_empty_folders(UPath(place), up_to=folder.root)

@@ -33,13 +33,13 @@ def why(runs: list[RunFacts], name: str, limits: Limits = SMALL) -> str:
 
 def test_the_newest_stay_the_next_become_archives_and_the_rest_goes_when_it_is_old_enough() -> None:
     runs = [run("a", 1), run("b", 2), run("c", 3), run("d", 4), run("e", 89), run("f", 91)]
-    assert actions(runs) == dict(a="keep", b="keep", c="archive", d="archive", e="archive", f="delete")
+    assert actions(runs) == {"a": "keep", "b": "keep", "c": "archive", "d": "archive", "e": "archive", "f": "delete"}
 
 
 def test_incomplete_runs_go_after_their_last_sign_of_life_and_take_no_place() -> None:
     awake = run("awake", 80, is_complete=False, last_active=NOW - timedelta(days=29))
     runs = [run("a", 1), awake, run("dead", 31, is_complete=False), run("b", 200)]
-    assert actions(runs) == dict(a="keep", awake="keep", dead="delete", b="keep")
+    assert actions(runs) == {"a": "keep", "awake": "keep", "dead": "delete", "b": "keep"}
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,10 @@ def test_a_run_that_stays_keeps_whole_what_it_leans_on_and_an_archive_keeps_it_f
     runs[3] = run("d", 4, leans_on=frozenset({"older", "broken"}))
     runs += [run("old", 200), run("older", 201), run("broken", 202, is_complete=False), run("oldest", 203)]
     found = actions(runs)
-    assert found == dict(
-        a="keep", b="keep", c="keep", d="archive", old="keep", older="archive", broken="keep", oldest="delete"
-    )
+    assert found == {
+        "a": "keep", "b": "keep", "c": "keep", "d": "archive",
+        "old": "keep", "older": "archive", "broken": "keep", "oldest": "delete",
+    }  # fmt: skip
 
 
 def test_leaning_is_one_step_and_no_chain() -> None:
@@ -83,7 +84,7 @@ def test_leaning_is_one_step_and_no_chain() -> None:
 
 def test_an_archived_run_stays_one_and_is_finished_where_its_folder_still_stands() -> None:
     runs = [run("a", 1), run("b", 2), run("c", 3, is_archived=True, has_folder=False), run("d", 4, is_archived=True)]
-    assert actions(runs) == dict(a="keep", b="keep", c="keep", d="archive")
+    assert actions(runs) == {"a": "keep", "b": "keep", "c": "keep", "d": "archive"}
     assert "archived" in why(runs, "c")
 
 

@@ -1,0 +1,145 @@
+"""`enrich keep` on a real run: archived, read, restored, pinned, gone back; and what a wrong request gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enrich_assets.core.errors import UserError
+from enrich_assets.reading import open_run
+from enrich_assets.store.store import Store
+from enrich_assets_tests.cli.conftest import CommandPlace
+
+WHERE = "intelligence"
+
+
+@pytest.fixture
+def place(demo_place: CommandPlace, tmp_path: Path) -> CommandPlace:
+    """The demo run and a second one like it, which are complete."""
+    copy = demo_place.copied_to(tmp_path / "copy")
+    (first,) = copy.run_ids()
+    done = copy.enrich("run", "--like", first, "--title", "second")
+    assert done.returncode == 0, done.stderr
+    return copy
+
+
+@pytest.mark.timeout(200)
+def test_a_run_is_archived_read_restored_pinned_and_gone_back_to(
+    place: CommandPlace, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, first = place.run_ids()
+    store = Store(place.storage)
+    folder = place.storage / WHERE / first
+    before = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    shown = [call(place, "show", first, *rest).stdout for rest in ((), ("tier1",), ("tier1", "--dropped"))]
+    table = open_run(first, storage=place.storage).table("ranked")
+
+    listed = call(place, "keep")
+    assert listed.exit_code == 0 and "stays" in listed.stdout, listed.output
+    monkeypatch.setenv("ENRICH_KEEP_COMPLETE", "1")
+    # The second run is like the first, so the first stays.
+    assert "leans on it" in " ".join(call(place, "keep").stdout.split())
+    assert call(place, "keep", "--rollback", first).exit_code == 0
+    assert store.latest(WHERE) == first
+    assert call(place, "show", "latest").stdout.split()[0] == first
+    assert call(place, "check", first).exit_code == 0 and store.latest(WHERE) == first
+    assert call(place, "keep", "--rollback", second).exit_code == 0
+    assert store.latest(WHERE) == second
+    assert f"latest went from {second} to {first}" in " ".join(call(place, "keep").stdout.split())
+
+    (one,) = [one for one in json.loads(call(place, "keep", "--json").stdout) if one["run_id"] == first]
+    assert (one["action"], one["is_archived"]) == ("keep", False)
+    _without_like(place, second)
+    applied = call(place, "keep", "--apply")
+    assert applied.exit_code == 0 and f"archived {first}" in applied.stdout, applied.output
+    assert not folder.exists()
+
+    archive = place.storage / WHERE / "archive" / f"{first}.zip"
+    again = [call(place, "show", first, *rest).stdout for rest in ((), ("tier1",), ("tier1", "--dropped"))]
+    assert [_plain(text, str(archive), str(folder)) for text in again] == [_plain(text) for text in shown]
+    assert open_run(first, storage=place.storage).table("ranked").equals(table)
+    assert call(place, "check", first).exit_code == 0
+    for refused in (("resume", first), ("run", first, "--from", "tier1"), ("run", first, "--only", "report")):
+        told = call(place, *refused)
+        assert told.exit_code == 2 and f"enrich keep --restore {first}" in told.stderr, told.output
+
+    restored = call(place, "keep", "--restore", first)
+    assert restored.exit_code == 0 and "pinned" in restored.stdout, restored.output
+    assert {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert "pinned" in call(place, "keep").stdout
+    assert call(place, "keep", "--unpin", first).exit_code == 0
+
+
+def test_a_phase_goes_back_to_its_earlier_version(demo_place: CommandPlace, tmp_path: Path) -> None:
+    place = demo_place.copied_to(tmp_path / "copy")
+    (run_id,) = place.run_ids()
+    store = Store(place.storage)
+    old = store.envelope(WHERE, run_id, "ranked").artifact_id
+    assert place.enrich("run", run_id, "--only", "ranked").returncode == 0
+    assert store.envelope(WHERE, run_id, "ranked").artifact_id != old
+    done = place.enrich("keep", "--rollback", run_id, "ranked")
+    assert done.returncode == 0 and old in done.stdout, done.stderr
+    assert store.envelope(WHERE, run_id, "ranked").artifact_id == old
+    assert place.enrich("check", run_id).returncode == 0
+    none = place.enrich("keep", "--rollback", run_id, "tier2")
+    assert none.returncode == 2 and "no older version" in none.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--apply", "--json"),
+        ("tier1",),
+        ("--pin", "latest", "--unpin", "latest"),
+        ("--version", "x"),
+        ("--pin", "none"),
+    ],
+)
+def test_a_wrong_request_changes_nothing_and_says_what_to_do(
+    demo_place: CommandPlace, call: Callable[..., Any], arguments: tuple[str, ...]
+) -> None:
+    told = call(demo_place, "keep", *arguments)
+    assert told.exit_code == 2 and "fix:" in told.stderr
+    assert not (demo_place.storage / WHERE / "keep.json").exists()
+
+
+def test_a_number_that_is_none_is_named(
+    demo_place: CommandPlace, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENRICH_KEEP_DAYS", "soon")
+    told = call(demo_place, "keep")
+    assert told.exit_code == 2 and "ENRICH_KEEP_DAYS" in told.stderr
+
+
+def test_an_archived_run_publishes_nothing(demo_place: CommandPlace, tmp_path: Path) -> None:
+    from enrich_assets.store.archive import archive_path
+
+    place = demo_place.copied_to(tmp_path / "copy")
+    (run_id,) = place.run_ids()
+    store = Store(place.storage)
+    path = Path(archive_path(store.root, WHERE, run_id).path)
+    path.parent.mkdir()
+    path.write_bytes(b"no zip file")
+    with pytest.raises(UserError, match="archived"):
+        store.refuse_archived(WHERE, run_id)
+    told = place.enrich("check", run_id)
+    assert told.returncode == 2 and path.name in told.stdout + told.stderr
+
+
+def _without_like(place: CommandPlace, run_id: str) -> None:
+    """The second run as if it had been begun by itself."""
+    from enrich_assets.engine.ledger import Ledger
+
+    with Ledger.for_storage(str(place.storage)) as ledger:
+        registered = ledger.registration(run_id) or {}
+        ledger.replace_registration(run_id, {**registered, "like": "", "earlier": [], "sources_before": {}})
+
+
+def _plain(text: str, *replaced: str) -> list[str]:
+    if replaced:
+        text = text.replace(*replaced)
+    return text.split()
