@@ -15,7 +15,7 @@ from enrich_assets.cli.estimate import off_line
 from enrich_assets.cli.following import followed
 from enrich_assets.cli.output import clean, console, counted, money, say
 from enrich_assets.cli.place import Place
-from enrich_assets.cli.progress import read_progress, sure_of_cost
+from enrich_assets.cli.progress import sure_of_cost
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
 from enrich_assets.defs.budgets import check_budget
@@ -29,6 +29,7 @@ from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.leases import LeaseTaken
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.resume import Standing, first_open
+from enrich_assets.engine.run_progress import read_progress
 
 _UNUSABLE = ("missing", "damaged", "blocked")
 

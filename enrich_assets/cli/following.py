@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from enrich_assets.cli.output import console
-from enrich_assets.cli.progress import RunProgress, finished_line, progress_table, read_progress, working_line
+from enrich_assets.cli.progress import finished_line, progress_table, working_line
 from enrich_assets.engine.ledger import Ledger, utc_now
 from enrich_assets.engine.progress import Pace
+from enrich_assets.engine.run_progress import RunProgress, read_progress
 
 if TYPE_CHECKING:
     from enrich_assets.engine.graph import Graph

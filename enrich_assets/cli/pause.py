@@ -23,7 +23,7 @@ def pause(
 
     `enrich resume RUN` goes on.
     """
-    from enrich_assets.cli.progress import read_progress
+    from enrich_assets.engine.run_progress import read_progress
 
     with open_place(to_execute=True) as place:
         graph, run_id = place.find_run(run_name)

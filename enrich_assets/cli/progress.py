@@ -13,7 +13,6 @@ from enrich_assets.engine.run_progress import BETWEEN as BETWEEN
 from enrich_assets.engine.run_progress import PAUSE_SECONDS as PAUSE_SECONDS
 from enrich_assets.engine.run_progress import SILENT_SECONDS, PhaseProgress, RunProgress
 from enrich_assets.engine.run_progress import cost_of as cost_of
-from enrich_assets.engine.run_progress import read_progress as read_progress
 from enrich_assets.engine.run_progress import run_progress as run_progress
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def list_runs(place: Place, limit: int) -> list[dict[str, Any]]:
     `unsettled` requests in the cost have an outcome that nobody knows; they count at their upper bound.
     `silent_since` (UTC) is the last sign of life of a run whose state is silent.
     """
-    from enrich_assets.cli.progress import read_progress
+    from enrich_assets.engine.run_progress import read_progress
     from enrich_assets.graphs.catalog import GRAPHS
 
     listed: list[dict[str, Any]] = []

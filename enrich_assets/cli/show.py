@@ -33,9 +33,9 @@ from enrich_assets.cli.show_rows import print_rows, rows_for_json, rows_of
 from enrich_assets.core.errors import UserError
 
 if TYPE_CHECKING:
-    from enrich_assets.cli.progress import RunProgress
     from enrich_assets.engine.graph import Graph
     from enrich_assets.engine.resume import Standing
+    from enrich_assets.engine.run_progress import RunProgress
 
 _MARKS = {"done": "✓", "missing": "·", "outdated": "!", "waiting": "!", "blocked": "✗", "damaged": "✗"}
 _STYLES = {"✓": "green", "▸": "yellow", "‖": "yellow", "·": "dim", "!": "yellow", "✗": "red"}
@@ -107,9 +107,10 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
     `attempt` of a phase is how its last attempt ended, where the ledger says that it failed, was paused or stopped.
     `cost` (USD) is what all attempts have cost, with `unsettled` requests of unknown outcome at their upper bound.
     """
-    from enrich_assets.cli.progress import cost_of, read_progress
+    from enrich_assets.cli.progress import cost_of
     from enrich_assets.core.envelope import Envelope
     from enrich_assets.defs.standing import envelopes_of, where_it_stands
+    from enrich_assets.engine.run_progress import read_progress
     from enrich_assets.engine.spending import Spent, scopes_of
 
     envelopes = envelopes_of(graph, run_id, place.store, every_file=False)

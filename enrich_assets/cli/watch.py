@@ -11,8 +11,8 @@ from enrich_assets.cli.output import clean, console, money
 from enrich_assets.cli.place import open_place
 
 if TYPE_CHECKING:
-    from enrich_assets.cli.progress import RunProgress
     from enrich_assets.engine.progress import Pace
+    from enrich_assets.engine.run_progress import RunProgress
 
 _REFRESH_SECONDS = 0.5
 
@@ -26,8 +26,9 @@ def watch(
     """Follow a run live until it ends. Without a terminal it shows one frame."""
     with open_place() as place:
         graph, run_id = place.find_run(run_name)
-        from enrich_assets.cli.progress import BETWEEN, PAUSE_SECONDS, read_progress
+        from enrich_assets.cli.progress import BETWEEN, PAUSE_SECONDS
         from enrich_assets.engine.progress import Pace
+        from enrich_assets.engine.run_progress import read_progress
 
         title = str((place.ledger.registration(run_id) or {}).get("title", ""))
         out = console()

@@ -20,9 +20,9 @@ class PhaseResult:
     row_id, title, url, drop_reason, drop_value, drop_detail; `failed` has row_id, title, url, failure_kind,
     failure_message, attempts. `sides` are the declared side tables by name. `figures` are files by name,
     `sparks` SVGs under 1,000 characters by figure name. `reports` are files for people
-    by name. `log` is one dict a line. `refused` are answers that broke a rule and were asked for again: row_id, problem,
-    attempt. `processing` are numbers of how it was made and `processing_tables` tables of that, for `etl/`; `profile`
-    is a table of what it looks like, a row a column, and `profile_text` the same to be read, for `eda/`.
+    by name. `log` is one dict a line. `refused` are answers that broke a rule and were asked for again: row_id,
+    problem, attempt. `processing` are numbers of how it was made and `processing_tables` tables of that, for `etl/`;
+    `profile` is a table of what it looks like, a row a column, and `profile_text` the same to be read, for `eda/`.
     """
 
     graph: str

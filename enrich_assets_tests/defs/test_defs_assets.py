@@ -33,7 +33,8 @@ ASSETS = {
     "paraphrased": ("initialized ranked", "llm parquet python", "analyses_have_their_length nothing_stands_out"),
     "enriched": ("initialized scraped paraphrased", "llm parquet python", "nothing_stands_out"),
     "validated": (
-        "initialized scraped enriched", "parquet python", "few_rows_quarantined! no_broken_rows_published! nothing_stands_out"
+        "initialized scraped enriched", "parquet python",
+        "few_rows_quarantined! no_broken_rows_published! nothing_stands_out",
     ),
     "report": (EVERY_PHASE_BEFORE, "json python", ""),
 }  # fmt: skip

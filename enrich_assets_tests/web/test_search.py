@@ -279,9 +279,9 @@ def test_the_settings_choose_and_what_is_missing_is_said() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"provider": "serpr"}, "did you mean 'serper' or 'searxng'?"),
-        ({"provider": "catalogue"}, "known: embedded, searxng, serper"),
-        ({"chooser": "title"}, "did you mean 'titles'?"),
+        ({"provider": "serpr"}, "Did you mean 'serper' or 'searxng'?"),
+        ({"provider": "catalogue"}, "Known: embedded, searxng, serper"),
+        ({"chooser": "title"}, "Did you mean 'titles'?"),
     ],
 )
 def test_an_unknown_name_is_refused_with_its_near_misses(values: dict[str, str], says: str) -> None:

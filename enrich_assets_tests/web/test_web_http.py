@@ -29,7 +29,7 @@ def fetch(handler, path="/", *, validators=None, **settings):
             serving(handler) as port,
             HttpClient(
                 HttpSettings(**{"robots": False, "seconds_between_requests": 0, **settings}),
-                routes={host: ("127.0.0.1", port) for host in ("site.example", "other.example")},
+                routes=dict.fromkeys(("site.example", "other.example"), ("127.0.0.1", port)),
                 clock=lambda: NOW,
             ) as client,
         ):

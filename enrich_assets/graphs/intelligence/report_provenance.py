@@ -53,7 +53,7 @@ def provenance(
     found: dict[str, Origin] = {}
     if articles_from:
         found["/summary/articles_read"] = Origin(artifact=articles_from, field="envelope.counts.rows_out")
-    last = next(reversed(history), "")
+    last = next(reversed(list(history)), "")
     for artifact, counted in ((last, _OF_ARTICLES), (SOURCES, _OF_SOURCES), ("report", _OF_NUMBERS)):
         found.update((path, Origin(artifact=artifact, field=field)) for path, field in counted.items() if artifact)
     found.update(_of_articles(articles, history))
