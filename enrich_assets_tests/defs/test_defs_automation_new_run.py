@@ -151,7 +151,7 @@ def test_only_the_sensor_of_new_run_is_running_when_it_ships(defs: dg.Definition
     sensors = {sensor.name: sensor.default_status.value for sensor in defs.sensors or ()}
 
     assert [name for name, status in sensors.items() if status == "RUNNING"] == ["new_run_continues"]
-    assert [schedule.default_status.value for schedule in defs.schedules or ()] == ["STOPPED"]  # type: ignore[union-attr]
+    assert [schedule.default_status.value for schedule in defs.schedules or ()] == ["STOPPED", "STOPPED"]  # type: ignore[union-attr]
 
 
 def test_the_page_about_automation_names_what_there_is(defs: dg.Definitions) -> None:

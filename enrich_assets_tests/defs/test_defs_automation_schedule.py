@@ -122,7 +122,8 @@ def test_settings_that_cannot_be_used_fail_the_tick_and_begin_nothing(
 
 
 def test_the_time_of_day_is_the_projects_own() -> None:
-    (daily,) = build_definitions(daily_at="17:45").schedules or ()
+    schedules = build_definitions(daily_at="17:45").schedules or ()
+    (daily,) = [one for one in schedules if getattr(one, "name", "") == "intelligence_daily"]
 
     assert isinstance(daily, dg.ScheduleDefinition)
     assert (daily.cron_schedule, daily.execution_timezone) == ("45 17 * * *", "UTC")

@@ -317,3 +317,23 @@ def test_unknown_runs_stay_unknown(tmp_path: Path, instance: dg.DagsterInstance)
         with pytest.raises(UnknownRun):
             keeper.ledger.find_run(Made(100).run_id)
     assert NOW
+
+
+def test_the_job_of_the_schedule_keeps_by_the_numbers_of_the_environment(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from enrich_assets.defs.keep_schedule import keeping
+    from enrich_assets.defs.resources import resources
+
+    street = Street(tmp_path / "data", instance)
+    street.make([Made(day) for day in (1, 2, 3)])
+    monkeypatch.setenv("ENRICH_STORAGE", str(street.root))
+    monkeypatch.setenv("ENRICH_KEEP_COMPLETE", "2")
+    job, schedule = keeping("keep", [GRAPH])
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    result = job.execute_in_process(instance=instance, resources=resources())
+    assert result.success
+    assert sorted(street.state().values()) == ["archive", "folder", "folder"]
+    monkeypatch.setenv("ENRICH_KEEP_COMPLETE", "none")
+    with pytest.raises(dg.Failure, match="ENRICH_KEEP_COMPLETE"):
+        job.execute_in_process(instance=instance, resources=resources())
