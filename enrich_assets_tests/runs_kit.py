@@ -83,7 +83,7 @@ class Street:
                 self._make(run)
 
     def launch(self, run_id: str, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS) -> str:
-        """A launch of a run as Dagster knows it, with an event and a compute log."""
+        """A launch of a run as Dagster knows it, with an event."""
         from dagster import DagsterRun
 
         number = len(self.launches.setdefault(run_id, [])) + 1

@@ -337,3 +337,22 @@ def test_the_job_of_the_schedule_keeps_by_the_numbers_of_the_environment(
     monkeypatch.setenv("ENRICH_KEEP_COMPLETE", "none")
     with pytest.raises(dg.Failure, match="ENRICH_KEEP_COMPLETE"):
         job.execute_in_process(instance=instance, resources=resources())
+
+
+def test_compute_logs_of_a_deleted_run_go_and_those_of_another_stay(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    from dagster._core.storage.compute_log_manager import ComputeIOType
+
+    from enrich_assets.defs.keeping import forget_launches
+
+    street = Street(tmp_path / "data", instance)
+    logs = instance.compute_log_manager
+    keys = [[street.launch(run_id), "compute_logs", "step"] for run_id in ("20260101_093000", "20260102_093000")]
+    for key in keys:
+        with logs.open_log_stream(key, ComputeIOType.STDERR) as stream:
+            assert stream is not None
+            stream.write("said")
+    assert forget_launches(instance, WHERE, "20260101_093000") == 1
+    assert [logs.get_log_data(key).stderr for key in keys] == [None, b"said"]
+    assert forget_launches(instance, WHERE, "20260101_093000") == 0
