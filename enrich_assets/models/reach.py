@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from enrich_assets.core.errors import AddressRefused, CallError, EndpointError
 from enrich_assets.models.settings import ModelEndpoint
-from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, literal_address
+from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver
+from enrich_assets.web.spelling import literal_address
 
 _LOCAL = ("localhost", "localhost.")
 _SECONDS = 10.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-import unicodedata
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,8 +17,8 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from enrich_assets.core.errors import AddressRefused, FinalError, SettingsError, TransientError
+from enrich_assets.web.spelling import Address, ascii_host, literal_address, spelt_path, spelt_query, written_host
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
@@ -29,7 +28,6 @@ _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 _NO_HOST_CHARACTERS = frozenset('"#%/:<>?@[\\]^`{|}')
 # No address, no name, and an answer that says that there will be none; EAI_NODATA is not everywhere.
 _NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_FAIL, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-_FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 
 
 def address_class(address: Address) -> str | None:
@@ -69,39 +67,6 @@ def _carried(address: ipaddress.IPv6Address) -> Iterable[ipaddress.IPv4Address]:
         yield from address.teredo
 
 
-def literal_address(host: str) -> Address | None:
-    """The address that `host` spells, in any way that inet_aton(3) reads, or None when it is a name.
-
-    Raises ValueError for a host that ends in a number and is no address: no name may do that (WHATWG URL, 3.5).
-    """
-    if ":" in host:
-        if "%" in host:
-            raise ValueError("an address with a zone is of this machine only")
-        return ipaddress.IPv6Address(host)
-    parts = host.lower().split(".")
-    if not _is_number(parts[-1]):
-        return None
-    if len(parts) > 4 or not all(_is_number(part) for part in parts):
-        raise ValueError(f"{host!r} ends in a number and is no IPv4 address")
-    numbers = [_number(part) for part in parts]
-    if any(number > 255 for number in numbers[:-1]) or numbers[-1] >= 256 ** (5 - len(numbers)):
-        raise ValueError(f"{host!r} is out of the range of IPv4 addresses")
-    value = numbers[-1] + sum(number << (8 * (3 - index)) for index, number in enumerate(numbers[:-1]))
-    return ipaddress.IPv4Address(value)
-
-
-def _is_number(part: str) -> bool:
-    if part.isascii() and part.isdigit():
-        return True
-    return part[:2] == "0x" and all(digit in "0123456789abcdef" for digit in part[2:])
-
-
-def _number(part: str) -> int:
-    if part.startswith("0x"):
-        return int(part[2:] or "0", 16)
-    return int(part, 8) if len(part) > 1 and part.startswith("0") else int(part)
-
-
 class AddressGuard:
     """Judges URLs and addresses.
 
@@ -110,7 +75,7 @@ class AddressGuard:
     """
 
     def __init__(self, allow_hosts: Iterable[str] = (), routes: Mapping[str, tuple[str, int]] | None = None) -> None:
-        self.routes = {_host_name(host): target for host, target in (routes or {}).items()}
+        self.routes = {ascii_host(host): target for host, target in (routes or {}).items()}
         self._allowed = {entry for text in allow_hosts for entry in _allow_entries(text)}
 
     def allows(self, host: str, port: int) -> bool:
@@ -118,7 +83,7 @@ class AddressGuard:
         return host in self.routes or (host, port) in self._allowed
 
     def checked(self, url: str) -> httpx.URL:
-        """`url` as it is sent: host normalised, literal addresses in canonical spelling, no fragment.
+        """`url` in the one spelling that is judged, sent and recorded: that of `web.spelling`, without a fragment.
 
         Raises FinalError of kind `bad_url`, or AddressRefused for another scheme than http and https, for user
         information, and for a literal address that is not global. Names are judged by the resolver.
@@ -126,20 +91,24 @@ class AddressGuard:
         try:
             parts = urlsplit(url.strip())
             port = parts.port
-            host = _host_name(parts.hostname or "")
             if parts.scheme not in DEFAULT_PORTS:
                 raise refused(url, f"the scheme {parts.scheme or '(none)'!r} is not http or https")
             if parts.username is not None or parts.password is not None:
                 raise refused(url.replace(parts.netloc, "…"), "it carries a user name or a password")
+            if not parts.hostname:
+                raise ValueError("it has no host")
+            host = ascii_host(written_host(parts.netloc))
             address = literal_address(host)
             if "\\" in parts.netloc or (address is None and not _is_name(host)):
                 raise ValueError("it has no usable host")
             host = str(address) if address is not None else host
             netloc = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
-            sent = httpx.URL(urlunsplit((parts.scheme, netloc, parts.path, parts.query, "")))
-            # The connection reads the URL with yarl: what it connects to must be what was judged here.
-            if (yarl.URL(str(sent)).raw_host or "") != sent.raw_host.decode("ascii"):
-                raise ValueError("its host can be read in two ways")
+            url.encode("utf-8")  # half a surrogate pair is nothing that anybody meant
+            sent = httpx.URL(urlunsplit((parts.scheme, netloc, spelt_path(parts.path), spelt_query(parts.query), "")))
+            wire = on_the_wire(sent)
+            # The connection reads the URL with yarl: what it connects to and asks for must be what is judged here.
+            if (wire.raw_host or "") != sent.raw_host.decode("ascii") or str(wire) != str(sent):
+                raise ValueError("it can be read in two ways")
         except (ValueError, UnicodeError, httpx.InvalidURL) as error:
             raise FinalError(
                 f"not a usable URL: {error}.", where=url[:500], fix="Correct the URL.", kind="bad_url"
@@ -162,6 +131,11 @@ class AddressGuard:
                 )
 
 
+def on_the_wire(url: httpx.URL) -> yarl.URL:
+    """A checked URL for the connection, which is to send it as it stands."""
+    return yarl.URL(str(url), encoded=True)
+
+
 def refused(url: str, why: str, *, fix: str = "Use a public http or https address.") -> AddressRefused:
     """The error for a URL that the guard does not let out."""
     return AddressRefused(f"refused by the address guard: {why}.", where=url[:500], fix=fix)
@@ -180,7 +154,7 @@ class GuardedResolver(AbstractResolver):
 
         Final is a name that does not exist; what may pass, such as a name server that is silent, is transient.
         """
-        name = _host_name(host)
+        name = ascii_host(host)
         if name in self._guard.routes:
             address, routed_port = self._guard.routes[name]
             routed_family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -210,11 +184,6 @@ def _is_name(host: str) -> bool:
     return all(host.split(".")) and not any(c <= " " or c == "\x7f" or c in _NO_HOST_CHARACTERS for c in host)
 
 
-def _host_name(host: str) -> str:
-    name = unicodedata.normalize("NFKC", host).translate(_FULL_STOPS).lower().strip("[]")
-    return name[:-1] if name.endswith(".") else name
-
-
 def _shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -222,7 +191,7 @@ def _shown(host: str, port: int) -> str:
 def _allow_entries(text: str) -> list[tuple[str, int]]:
     try:
         parts = urlsplit(f"//{text.strip()}")
-        host = _host_name(parts.hostname or "")
+        host = ascii_host(written_host(parts.netloc))
         if not host or parts.path or parts.username is not None:
             raise ValueError("not a host with a port")
         address = literal_address(host)

@@ -25,7 +25,7 @@ import httpx
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.engine.deadlines import waiting_for_a_turn
 from enrich_assets.web.decompress import decompressed
-from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, refused
+from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, on_the_wire, refused
 from enrich_assets.web.politeness import Turns
 from enrich_assets.web.retry import retry_after
 from enrich_assets.web.robots import MOST_BYTES, MOST_REDIRECTS, Answer, RobotsFiles, forbidden
@@ -304,8 +304,8 @@ def _asked(
     session: aiohttp.ClientSession, target: httpx.URL, reading: _Reading
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     if reading.posts is not None:
-        return session.post(str(target), json=dict(reading.posts), headers=reading.sent, allow_redirects=False)
-    return session.get(str(target), headers=reading.sent, allow_redirects=False)
+        return session.post(on_the_wire(target), json=dict(reading.posts), headers=reading.sent, allow_redirects=False)
+    return session.get(on_the_wire(target), headers=reading.sent, allow_redirects=False)
 
 
 def _readable(headers: Mapping[str, str]) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+
+from enrich_assets.web.spelling import ascii_host, literal_address, spelt_path, spelt_query, written_host
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -22,8 +23,9 @@ _TRACKING = frozenset(_TRACKING_NAMES.split())
 def canonicalize(url: str) -> str:
     """The canonical spelling of an http URL; anything else comes back as it is, without surrounding space.
 
-    Scheme and host in lower case (international names in their ASCII form), no user information, no default port,
-    no fragment, no tracking parameters, an empty path as `/`. Order of parameters and a trailing slash stay.
+    Host, path and query are spelt as `web.spelling` says (`/%7Ea`, `/~a` and `/b/../~a` are one); scheme in lower case,
+    no user information, no default port, no fragment, no tracking parameters. Order of parameters and a trailing slash
+    stay.
     """
     text = url.strip()
     try:
@@ -34,8 +36,8 @@ def canonicalize(url: str) -> str:
     if parts.scheme not in _DEFAULT_PORTS or not host:
         return text
     shown_port = "" if port is None or port == _DEFAULT_PORTS[parts.scheme] else f":{port}"
-    query = "&".join(item for item in parts.query.split("&") if item and not _is_tracking(item))
-    return urlunsplit((parts.scheme, host + shown_port, parts.path or "/", query, ""))
+    query = "&".join(item for item in spelt_query(parts.query).split("&") if item and not _is_tracking(item))
+    return urlunsplit((parts.scheme, host + shown_port, spelt_path(parts.path), query, ""))
 
 
 def joined(base: str, link: str) -> str:
@@ -67,10 +69,11 @@ def registered_domain(url: str) -> str:
 
 
 def _host(parts: SplitResult) -> str:
-    host = unicodedata.normalize("NFKC", parts.hostname or "").lower().rstrip(".")
-    if ":" in host:
-        return f"[{host}]"
-    return host if host.isascii() else host.encode("idna").decode("ascii")
+    host = ascii_host(written_host(parts.netloc)).rstrip(".")
+    address = literal_address(host) if host else None
+    if address is None:
+        return host
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 def _is_tracking(item: str) -> bool:

@@ -24,6 +24,13 @@ NOW, LATER = "2026-11-02T09:00:00+00:00", "2026-11-03T09:00:00+00:00"
         ),
         ("*.news.example.com", ["https://a.news.example.com/"], ["https://example.com/"]),
         ("bücher.example", ["https://www.xn--bcher-kva.example/a"], ["https://bucher.example/"]),
+        ("faß.de", ["https://xn--fa-hia.de/a", "https://www.faß.de/"], ["https://fass.de/a"]),
+        (
+            "https://example.com/a/../b?q=%C3%A4&r=%7Etom",
+            ["https://example.com/b?q=ä&r=~tom", "https://example.com/%62?q=%c3%a4&r=%7etom"],
+            ["https://example.com/a/b?q=ä&r=~tom", "https://example.com/b?q=a&r=~tom"],
+        ),
+        ("http://2130706433/a", ["http://127.0.0.1/a", "http://0x7f.1/a"], ["http://127.0.0.2/a"]),
         ("192.0.2.7", ["http://192.0.2.7/a"], ["http://192.0.2.70/"]),
         (
             "https://Example.com/a?x=1&utm_source=feed#part",

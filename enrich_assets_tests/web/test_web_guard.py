@@ -10,7 +10,9 @@ import socket
 import pytest
 
 from enrich_assets.core.errors import AddressRefused, FinalError, SettingsError, TransientError
-from enrich_assets.web.guard import AddressGuard, GuardedResolver, address_class, literal_address
+from enrich_assets.web.guard import AddressGuard, GuardedResolver, address_class, on_the_wire
+from enrich_assets.web.spelling import literal_address
+from enrich_assets.web.urls import canonicalize
 from enrich_assets_tests.shared_data import shared_data
 
 
@@ -132,6 +134,39 @@ def test_what_leaves_has_a_normal_host_and_no_fragment():
     assert str(guard.checked("HTTP://News.Example.:80/a?b=c#d")) == "http://news.example/a?b=c"
     assert str(guard.checked("http://134744072/")) == "http://8.8.8.8/"
     assert str(guard.checked("https://b\u00fccher.example/")) == "https://xn--bcher-kva.example/"
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("http://a.example/a/%2e%2e/private/x", "http://a.example/private/x"),
+        ("http://a.example/a\\..\\private", "http://a.example/private"),
+        ("http://a.example/a/.%2E/./b/..", "http://a.example/"),
+        ("http://a.example/%61%7e?q=%7Etom&z=\u00e4", "http://a.example/a~?q=~tom&z=%C3%A4"),
+        ("http://a.example/%c3%a4%2f'?a[]='", "http://a.example/%C3%A4%2F'?a[]=%27"),
+        ("http://a.example/100%?q=50%|", "http://a.example/100%25?q=50%25%7C"),
+        ("http://fa\u00df.example/", "http://xn--fa-hia.example/"),
+        ("http://\u039b\u039f\u0393\u039f\u03a3.example/", "http://xn--oxapmbu.example/"),
+        ("http://xn--fa-hia.EXAMPLE/", "http://xn--fa-hia.example/"),
+    ],
+)
+def test_what_leaves_is_judged_sent_and_named_in_one_spelling(written, sent):
+    checked = AddressGuard().checked(written)
+    assert str(checked) == str(on_the_wire(checked)) == canonicalize(written) == sent
+
+
+def test_a_url_is_named_as_browsers_read_it():
+    cases = json.loads(shared_data("urls", "ada", "tests", "wpt", "urltestdata.json").read_text("utf-8"))
+    agreed = 0
+    for case in cases:
+        try:
+            AddressGuard().checked(case["input"] if isinstance(case, dict) else "")
+        except FinalError:
+            continue
+        # What browsers leave in two spellings (`%7a`, `z`), RFC 3986 calls one: both sides are spelt out.
+        assert canonicalize(case["input"]) == canonicalize(case["href"]), case["input"]
+        agreed += 1
+    assert agreed > 80
 
 
 def test_an_exception_is_exact():

@@ -69,6 +69,25 @@ def test_what_a_site_forbids_is_not_asked_for():
     assert site.asked["site.example/robots.txt"] == 1 and site.asked["site.example/private/a"] == 0
 
 
+@pytest.mark.parametrize("path", ["/a/%2e%2e/private/x", "/a/../private/x", "/%70rivate/x", "/./.%2E/private/x"])
+def test_what_is_forbidden_is_so_in_every_spelling(path):
+    site = Site(b"User-agent: *\nDisallow: /private\n")
+    (forbidden,) = read(site, path)
+    assert isinstance(forbidden, FinalError) and forbidden.kind == "robots"
+    assert sum(site.asked.values()) == 1  # for robots.txt
+
+
+def test_what_is_asked_for_is_what_was_judged():
+    asked = []
+
+    async def handle(request):
+        asked.append(request.raw_path)
+        return web.Response(body=b"", status=404 if request.path == "/robots.txt" else 200)
+
+    read(handle, "/a/%2e%2e/%7eb/c%2fd?q=%7Etom&r=%5b|'+%20 ")
+    assert asked == ["/robots.txt", "/~b/c%2Fd?q=~tom&r=%5B%7C%27+%20"]
+
+
 def test_without_the_setting_no_robots_txt_is_read():
     site = Site(b"User-agent: *\nDisallow: /\n")
     assert read(site, "/a", robots=False) == [b"a page"]
