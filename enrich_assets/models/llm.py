@@ -10,6 +10,7 @@ import difflib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from enrich_assets.core.errors import CallError, FinalError, MalformedAnswer, SettingsError
@@ -25,6 +26,8 @@ from enrich_assets.models.weights import weight_of
 
 # Sent to an endpoint of one's own that was given no key: without it litellm would hand over the provider's key.
 _NO_KEY = "no-key"
+_LEAST_SECRET_KEY = 12
+"""Characters; shorter ones are the placeholders of local servers, and words of texts: EMPTY, ollama, lm-studio."""
 # These read credentials from profiles, metadata services or nowhere, so a missing variable proves nothing.
 _OTHER_CREDENTIALS = frozenset(
     ["bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "vertex_ai", "ollama", "ollama_chat"]
@@ -225,6 +228,11 @@ def usable(reply: ModelReply, *, finish: str, refusal: Any, endpoint: ModelEndpo
     """The reply, if its text is one; raises FinalError (refused, filtered) or MalformedAnswer (cut off, empty), each
     with what it cost."""
     error: CallError
+    key = key_of(endpoint, model) or ""
+    if len(key) >= _LEAST_SECRET_KEY and key in f"{reply.text} {refusal}":
+        # What is kept and shown of an answer must not hold it, whatever the endpoint echoes.
+        reply = replace(reply, text=reply.text.replace(key, "***"))
+        refusal = refusal and str(refusal).replace(key, "***")
     if refusal:
         error = FinalError(f"The model refused: {str(refusal)[:200]}", where=model, kind="refusal")
     elif finish == "content_filter":

@@ -6,6 +6,7 @@ Answers are kept and priced in `search`, which also chooses between them.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -38,6 +39,8 @@ class Serper:
         sent = {"q": query, "num": limit}
         fetched = await self._http.post_json(self._url, sent, headers={"X-API-KEY": self._key})
         self._check_status(fetched)
+        # Hits are kept and shown: none of them may hold the key, whatever the service echoes.
+        fetched = replace(fetched, body=fetched.body.replace(self._key.encode(), b"***"))
         return _hits(_document(fetched).get("organic"), url="link", snippet="snippet")
 
     def _check_status(self, fetched: Fetched) -> None:
