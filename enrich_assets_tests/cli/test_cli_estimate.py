@@ -57,7 +57,7 @@ def settings_file(folder: Path, base_url: str) -> Path:
     endpoint = f'{{model: openai/test-model, base_url: "{base_url}", api_key: {{env: {KEY}}}'
     prices = "usd_per_million_input: 2.0, usd_per_million_output: 8.0}"
     path = folder / "asking.yaml"
-    text = f"preset: demo\n{preset_text('intelligence', 'demo')}\nmodel: test\nconcurrency: 4\n"
+    text = f"{preset_text('intelligence', 'demo')}\nmodel: test\nconcurrency: 4\n"
     path.write_text(f"{text}models:\n  test: {endpoint}, {prices}\n", encoding="utf-8")
     return path
 
