@@ -2,11 +2,14 @@
 
     python -m benchmarks.fetching [--pages 500] [--hosts 20] [--bytes 50000] [--latency 0.1] [--in-flight 20,64]
 
-Two measurements:
+Three measurements:
 
     rate      politeness off (no robots.txt, no spacing), so many requests in flight: `bare` is aiohttp with a
               semaphore that reads every body whole, `client` is HttpClient with guard, deadline, cap and turns
     schedule  spacing on, robots.txt read: the time of the last page against the schedule that the spacing allows
+    together  real pages fetched and extracted in the process pool, against the same pool without fetching; the
+              server's CPU is told, because it takes its part of the same cores (`benchmarks.extraction` measures it;
+              left out where its test data is absent)
 
 Every measurement has a client process of its own and a server process of its own; the ways take turns and the median
 counts. Prints a table and writes benchmarks/results/fetching.json.
@@ -17,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -25,8 +29,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.extraction import DATA, collection, rates
+
 RESULTS = Path(__file__).parent / "results" / "fetching.json"
 WAYS = ("bare", "client")
+LEAST_TOGETHER = 0.6
+"""Fetching and extracting together, as a share of the pool's rate without fetching."""
 
 
 def measure(asked: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +77,13 @@ def scheduled(asked: dict[str, Any]) -> dict[str, Any]:
     found = measure({**asked, "way": "client", "robots": True})
     allowed = asked["pages"] / asked["hosts"] * asked["spacing"] + asked["latency"]
     return {"asked": asked, "allowed_seconds": allowed, "of_allowed": found["seconds"] / allowed, **found}
+
+
+def together(data: Path, repeats: int) -> dict[str, float]:
+    """Rates of the extraction pool with and without fetching: the turn with the median share."""
+    pages = [gold.page for gold in collection("aed424", data)]
+    turns = sorted((rates(pages, data) for _ in range(repeats)), key=lambda turn: turn["fetched_of_pooled"])
+    return turns[len(turns) // 2]
 
 
 def show(found: dict[str, Any]) -> None:
@@ -146,23 +161,32 @@ def main() -> None:
     parser.add_argument("--in-flight", default="20,64", help="requests at once, one measurement each")
     parser.add_argument("--spacing", type=float, default=0.2, help="seconds between two requests at a host")
     parser.add_argument("--repeats", type=int, default=5, help="how often each is measured")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ENRICH_TEST_DATA", DATA)))
     parser.add_argument("--client", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.client:
         _read(json.loads(options.client))
         return
     asked = {"pages": options.pages, "hosts": options.hosts, "bytes": options.bytes, "latency": options.latency}
-    rates = []
+    measured = []
     for in_flight in map(int, options.in_flight.split(",")):
-        rates.append(compare({**asked, "in_flight": in_flight, "spacing": 0.0}, options.repeats))
-        show(rates[-1])
+        measured.append(compare({**asked, "in_flight": in_flight, "spacing": 0.0}, options.repeats))
+        show(measured[-1])
     schedule = scheduled({**asked, "in_flight": 64, "spacing": options.spacing})
     print(
         f"\nspacing {options.spacing:g} s: {schedule['seconds']:.2f} s, the schedule allows"
         f" {schedule['allowed_seconds']:.2f} s ({schedule['of_allowed']:.3f}), {schedule['lost']} lost"
     )
+    results = {"rate": measured, "schedule": schedule}
+    if (options.data / "html" / "aed424").is_dir():
+        results["together"] = one = together(options.data, options.repeats)
+        print(
+            f"\nfetch and extraction together: {one['fetched']:.1f} pages/s, {one['pooled']:.1f} without fetching on"
+            f" {one['workers']:.0f} workers ({one['fetched_of_pooled']:.3f}, mark {LEAST_TOGETHER}); the server took"
+            f" {one['server_cpu_seconds']:.2f} s CPU in {one['fetched_seconds']:.2f} s"
+        )
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"rate": rates, "schedule": schedule}, indent=1), "utf-8")
+    RESULTS.write_text(json.dumps(results, indent=1), "utf-8")
 
 
 if __name__ == "__main__":
