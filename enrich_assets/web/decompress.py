@@ -15,13 +15,29 @@ _MOST_MEMBERS = 1000
 """Members of a gzip body: each costs time, and may hold nothing."""
 
 
+_CODINGS = frozenset((
+    "aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress", "x-gzip",
+    "zstd",
+))  # fmt: skip
+"""The HTTP Content Coding Registry (RFC 9110, 16.6.1) without identity, which does nothing."""
+
+
+def coding_of(header: str) -> str:
+    """The codings that a Content-Encoding names, in lower case, with commas between them.
+
+    What names no coding (`none`, `utf-8`) is left out, as browsers do: the body is as it would be without it.
+    """
+    named = (token.strip().lower() for token in header.split(","))
+    return ", ".join(token for token in named if token in _CODINGS)
+
+
 async def decompressed(pieces: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
     """The pieces of a body, unpacked, each of at most a megabyte; the reader stops when it has enough.
 
-    `coding` is the Content-Encoding. Only gzip and deflate, one layer, as asked for; raises zlib.error for anything
+    `coding` is what `coding_of` gives. Only gzip and deflate, one layer, as asked for; raises zlib.error for anything
     else, and for what is cut off or damaged.
     """
-    if coding in ("", "identity"):
+    if not coding:
         async for piece in pieces:
             yield piece
         return

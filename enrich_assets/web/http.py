@@ -6,6 +6,8 @@ Belongs here: everything between a URL and its decompressed body. Caching belong
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 import time
 import zlib
@@ -24,11 +26,11 @@ import httpx
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.engine.deadlines import waiting_for_a_turn
-from enrich_assets.web.decompress import decompressed
+from enrich_assets.web.decompress import coding_of, decompressed
 from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, on_the_wire, refused
 from enrich_assets.web.politeness import Turns
 from enrich_assets.web.retry import retry_after
-from enrich_assets.web.robots import MOST_BYTES, MOST_REDIRECTS, Answer, RobotsFiles, forbidden
+from enrich_assets.web.robots import MOST_BYTES, MOST_REDIRECTS, Answer, RobotsFiles, RulesUnknown, forbidden
 from enrich_assets.web.settings import HttpSettings
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
@@ -151,8 +153,8 @@ class HttpClient:
 
         Raises TransientError (kinds http_429, http_5xx, timeout, dns, connection, resting; robots: the site's
         robots.txt cannot be had), FinalError (http_4xx, too_large, too_many_redirects, bad_url, bad_encoding,
-        certificate, content_type, robots; dns: there is no such name) and AddressRefused, each naming the URL. What is
-        waited for a turn counts neither against the deadline nor against the row's time.
+        bad_http, certificate, content_type, robots; dns: there is no such name) and AddressRefused, each naming the
+        URL. What is waited for a turn counts neither against the deadline nor against the row's time.
         """
         with _named(url):
             sent = {"accept": accept, **(validators or {})}
@@ -188,7 +190,7 @@ class HttpClient:
             crawl_delay, _ = await self._permission(target)
             spacing = max(self.settings.seconds_between_requests, crawl_delay)
             with waiting_for_a_turn():
-                turn = await self._turns.take(target.raw_host.decode("ascii"), spacing)
+                turn = await self._turns.take(_place(target), spacing)
         try:
             yield
         finally:
@@ -233,7 +235,14 @@ class HttpClient:
             with waiting_for_a_turn():
                 rules, waited = await self._robots.rules(origin)
         except TransientError as error:
-            raise _transient(error.kind, str(url), error.what, fix=error.fix, retry_after=error.retry_after) from None
+            raise RulesUnknown(
+                error.what, where=str(url)[:500], fix=error.fix, kind=error.kind, retry_after=error.retry_after
+            ) from None
+        except AddressRefused as error:
+            if error.where == _host_and_port(url):
+                raise  # the page's own server, which is named as such
+            why = f"{origin}/robots.txt, its site's rules for readers, leads to {error.where}: {_why_refused(error)}"
+            raise refused(str(url), why, fix="Leave the page out, or tell the site.") from None
         if not rules.allows(str(url)):
             raise forbidden(str(url), origin)
         return min(rules.crawl_delay, self.settings.longest_crawl_delay_seconds), waited
@@ -259,7 +268,7 @@ class HttpClient:
         """One request for `target` on the way of `url`, within so many seconds from when its turn has come."""
         if self._session is None:
             raise RuntimeError("HttpClient is used outside its context")
-        host = target.raw_host.decode("ascii")
+        host = _place(target)
         with waiting_for_a_turn():
             turn = await self._turns.take(host if reading.spares_host else "", reading.spacing)
         started = time.monotonic()
@@ -291,7 +300,7 @@ class HttpClient:
                 raise _final(f"http_{status}", url, what, fix="Correct the URL, or remove the source.")
             if reading.is_crawling:
                 _raise_for_type(headers.get("content-type", ""), url)
-        return await _body(response, headers.get("content-encoding", "").strip().lower(), url, reading)
+        return await _body(response, coding_of(headers.get("content-encoding", "")), url, reading)
 
 
 @cache
@@ -367,9 +376,9 @@ def _named(url: str) -> Iterator[None]:
     except AddressRefused as error:
         if error.where.startswith(("http://", "https://")):
             raise
-        raise refused(url, error.what.partition(": ")[2].rstrip("."), fix=error.fix) from None
+        raise refused(url, _why_refused(error), fix=error.fix) from None
     except TransientError as error:
-        if error.kind not in ("dns", "resting"):
+        if isinstance(error, RulesUnknown) or error.kind not in ("dns", "resting"):
             raise
         raise _transient(error.kind, url, error.what, fix=error.fix, retry_after=error.retry_after) from None
     except FinalError as error:
@@ -385,10 +394,35 @@ def _transport_errors(url: str, deadline: float) -> Iterator[None]:
     except TimeoutError:
         raise _transient("timeout", url, f"no complete document within {deadline:g} s.") from None
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
-        raise _final("certificate", url, f"no trusted TLS connection ({error}).") from None
+        raise _final("certificate", url, f"no trusted TLS connection ({_tls_reason(error)}).") from None
+    except aiohttp.ClientResponseError:
+        # Its words are the parser's, with bytes of the server in them.
+        what = "what the server sends is no HTTP that can be read."
+        raise _final("bad_http", url, what, fix="Look at the URL with a browser; leave it out.") from None
     except (aiohttp.ClientError, OSError) as error:
-        what = f"the connection failed ({str(error) or type(error).__name__})."
-        raise _transient("connection", url, what) from None
+        raise _transient("connection", url, f"{_broken_connection(error)}.") from None
+
+
+def _tls_reason(error: Exception) -> str:
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error.__cause__ or error
+    told = getattr(inner, "verify_message", "") or (getattr(inner, "reason", "") or "").replace("_", " ").lower()
+    return told or type(inner).__name__
+
+
+def _broken_connection(error: Exception) -> str:
+    """What became of a connection, in words that carry nothing of the server's or of the parser's."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection before it had answered"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection ended before the whole document had come"
+    met = getattr(error, "os_error", error)
+    if isinstance(met, ConnectionRefusedError):
+        return "the connection was refused: nothing listens at that port"
+    if isinstance(met, ConnectionError):
+        return "the server broke the connection off"
+    number = getattr(met, "errno", None)
+    reason = os.strerror(number) if isinstance(number, int) and number in errno.errorcode else type(error).__name__
+    return f"the connection failed ({reason})"
 
 
 def _raise_for_type(content_type: str, url: str) -> None:
@@ -399,6 +433,20 @@ def _raise_for_type(content_type: str, url: str) -> None:
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
     return url.scheme, url.raw_host, url.port or DEFAULT_PORTS[url.scheme]
+
+
+def _host_and_port(url: httpx.URL) -> str:
+    return f"{url.raw_host.decode('ascii')}:{url.port or DEFAULT_PORTS[url.scheme]}"
+
+
+def _why_refused(error: AddressRefused) -> str:
+    return error.what.partition(": ")[2].rstrip(".")
+
+
+def _place(url: httpx.URL) -> str:
+    """Whose turn a URL needs: that of its host, and on a port of its own that of another server than the host's."""
+    host = url.raw_host.decode("ascii")
+    return host if url.port is None or url.port in DEFAULT_PORTS.values() else f"{host}:{url.port}"
 
 
 def _final(kind: str, url: str, what: str, *, fix: str = "") -> FinalError:

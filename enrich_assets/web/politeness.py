@@ -152,9 +152,14 @@ class Turns:
 
 def _resting(name: str, seconds: float) -> TransientError:
     return TransientError(
-        f"the host asked to be left alone for {seconds:.0f} s more.",
+        f"the host asked to be left alone for {_in_words(seconds)} more.",
         where=name,
         fix="Resume the run later.",
         kind="resting",
         retry_after=seconds,
     )
+
+
+def _in_words(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} minutes" if minutes <= 120 else f"{math.ceil(minutes / 60)} hours"

@@ -11,20 +11,24 @@ from typing import Any
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
+_LONGEST = 86_400.0
+"""Seconds of a wish that are believed: nobody waits for a day, and a wish without end is a mistake."""
+
+
 def retry_after(headers: Mapping[str, Any], now: datetime) -> float | None:
-    """Seconds that response headers ask to wait, or None where they ask for nothing that can be read.
+    """Seconds that response headers ask to wait, at most a day; None where they ask for nothing that can be read.
 
     `retry-after-ms` where model endpoints send it, else `retry-after` as a number or an HTTP date (RFC 9110, 10.2.3).
     """
     lowered = {str(name).lower(): str(value).strip() for name, value in headers.items()}
     milliseconds, value = lowered.get("retry-after-ms", ""), lowered.get("retry-after", "")
     if _SECONDS.fullmatch(milliseconds):
-        return float(milliseconds) / 1000
+        return min(_LONGEST, float(milliseconds) / 1000)
     if _SECONDS.fullmatch(value):
-        return float(value)
+        return min(_LONGEST, float(value))
     try:
         moment = parsedate_to_datetime(value)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - now).total_seconds())
+        return min(_LONGEST, max(0.0, (moment - now).total_seconds()))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -29,6 +29,8 @@ _AGAIN_AFTER = 10.0
 """Seconds until a file that could not be had is asked for again."""
 _LARGE = 50_000
 """Bytes from which on a file is parsed beside the event loop."""
+_UNREADABLE = ("bad_encoding", "bad_http")
+"""Kinds of answers that came and cannot be read."""
 _PRODUCT = re.compile(r"[A-Za-z_-]+")
 _AGENT_LINE = re.compile(r"user[- ]?agent\s*(?::|\s)\s*(.*)", re.IGNORECASE)
 _RULE_LINE = re.compile(r"(?:allow|dis+al+ow|diasllow|disallaw)\s*(?::|\s|$)", re.IGNORECASE)
@@ -109,6 +111,10 @@ class Answer:
     seconds: float
 
 
+class RulesUnknown(TransientError):
+    """A site's robots.txt cannot be had now; its kind is that of what was met instead."""
+
+
 class RobotsFiles:
     """The rules of the sites that were met, each file asked for once a day.
 
@@ -130,7 +136,7 @@ class RobotsFiles:
         """The rules of `origin` (`scheme://host:port`), and how many seconds of fetching them were waited for.
 
         A file that the site does not have (4xx) or that is behind too many redirects allows everything; one that
-        cannot be had now (429, 5xx, time-out, connection) forbids everything for now, as TransientError (RFC 9309,
+        cannot be had now (429, 5xx, time-out, connection) forbids everything for now, as RulesUnknown (RFC 9309,
         2.3.1), of the kind that it met. A refused address or an unknown name is raised as it is.
         """
         known = self._known.get(origin)
@@ -177,7 +183,7 @@ class RobotsFiles:
         except TransientError as error:
             raise _unreachable(url, error, error.retry_after) from None
         except FinalError as error:
-            if error.kind == "bad_encoding":
+            if error.kind in _UNREADABLE:
                 raise _unreachable(url, error) from None
             if error.kind not in ("too_many_redirects", "bad_url"):
                 raise
@@ -199,13 +205,13 @@ def forbidden(url: str, origin: str) -> FinalError:
     )
 
 
-def _unreachable(url: str, error: CallError, retry_after: float | None = None) -> TransientError:
+def _unreachable(url: str, error: CallError, retry_after: float | None = None) -> RulesUnknown:
     # A site that is down is no matter of its rules: counted as what it is.
-    return TransientError(
+    return RulesUnknown(
         f"its site's rules for readers cannot be had, so nothing of the site is read for now: {error.what}",
         where=url,
         fix="Resume the run later.",
-        kind="robots" if error.kind == "bad_encoding" else error.kind,
+        kind="robots" if error.kind in _UNREADABLE else error.kind,
         retry_after=retry_after,
     )
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
+from enrich_assets.core.errors import AddressRefused, CallError, FinalError, TransientError
 from enrich_assets.web.http import HttpClient
 from enrich_assets.web.retry import retry_after
 from enrich_assets.web.settings import HttpSettings
@@ -177,7 +177,8 @@ def test_a_busy_server_is_worth_another_try(status):
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("7", 7.0), ("Mon, 02 Nov 2026 09:02:00 GMT", 120.0), ("Mon, 02 Nov 2026 08:00:00 GMT", 0.0), ("soon", None),
-     ("1.5", 1.5), ("9" * 400, float("inf")), ("-5", None), ("", None)],
+     ("1.5", 1.5), ("9" * 400, 86_400.0), ("99999999999999", 86_400.0),
+     ("Mon, 02 Nov 2099 09:00:00 GMT", 86_400.0), ("-5", None), ("", None)],
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_or_as_a_date(value, seconds):
     with pytest.raises(TransientError) as caught:
@@ -277,6 +278,7 @@ def _raw_deflate(data):
 @pytest.mark.parametrize(
     ("coding", "pack"),
     [("gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", _raw_deflate), ("identity", bytes),
+     ("none", bytes), ("utf-8", bytes), ("gzip, identity", gzip.compress), ("UTF-8, GZip", gzip.compress), (",", bytes),
      ("x-gzip", lambda data: gzip.compress(data[:500]) + gzip.compress(data[500:]) + b"\0" * 8)],
 )  # fmt: skip
 def test_the_usual_codings_are_read(coding, pack):
@@ -285,7 +287,13 @@ def test_the_usual_codings_are_read(coding, pack):
 
 
 @pytest.mark.parametrize(
-    ("coding", "body"), [("br", b"abc"), ("gzip", b"not gzip"), ("gzip", gzip.compress(b"x" * 999)[:20])]
+    ("coding", "body"),
+    [
+        ("br", b"abc"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"a"))),
+        ("gzip", b"not gzip"),
+        ("gzip", gzip.compress(b"x" * 999)[:20]),
+    ],
 )
 def test_a_coding_that_cannot_be_read_is_final(coding, body):
     with pytest.raises(FinalError) as caught:
@@ -312,6 +320,49 @@ def test_a_closed_port_and_a_cut_body_are_worth_another_try():
     with pytest.raises(TransientError) as caught:
         asyncio.run(run())
     assert caught.value.kind == "connection" and "http://down.example/" in str(caught.value)
+
+
+async def _sent_raw(raw):
+    """The error of a document whose server sends these bytes and closes, and how often it was asked."""
+    asked = 0
+
+    async def send(reader, writer):
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        writer.close()
+
+    server = await asyncio.start_server(send, "127.0.0.1", 0)
+    routes = {"site.example": ("127.0.0.1", server.sockets[0].getsockname()[1])}
+    async with server, HttpClient(HttpSettings(robots=False), routes=routes) as client:
+        with pytest.raises(CallError) as caught:
+            await client.get("http://site.example/a")
+    return caught.value, asked
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"hello SECRET\r\n\r\n", b"HTTP/1.1 abc SECRET\r\n\r\n", b"HTTP/1.1 200 OK\r\nA SECRET c\r\n\r\nhi",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nSECRET\r\nhi\r\n0\r\n\r\n"],
+)  # fmt: skip
+def test_what_is_no_http_is_final_and_said_in_one_sentence_without_the_server_s_bytes(raw):
+    error, asked = asyncio.run(_sent_raw(raw))
+    assert isinstance(error, FinalError) and (error.kind, error.where) == ("bad_http", "http://site.example/a")
+    assert error.what == "what the server sends is no HTTP that can be read." and asked == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"", "the server closed the connection before it had answered."),
+        (b"HTTP/1.1 200 OK\r\nA: b", "the server closed the connection before it had answered."),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", "the connection ended before the whole document had come."),
+    ],
+)
+def test_a_connection_that_ends_too_early_is_said_in_one_sentence(raw, what):
+    error, _ = asyncio.run(_sent_raw(raw))
+    assert isinstance(error, TransientError) and (error.kind, error.what) == ("connection", what)
 
 
 def test_no_more_requests_are_in_flight_than_the_settings_say():

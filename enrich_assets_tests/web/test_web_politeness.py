@@ -238,6 +238,29 @@ def test_a_host_that_asks_for_a_long_rest_is_left_alone_and_those_who_wait_are_t
     assert busy.kind == "http_429"
     for error in others:
         assert error.kind == "resting" and error.retry_after > 3500 and "http://host0.example/" in str(error)
+        assert "left alone for 60 minutes more" in error.what
+
+
+def test_a_rest_without_end_is_one_of_a_day_and_of_that_port_only():
+    async def busy(_request):
+        return web.Response(status=429, headers={"Retry-After": "9" * 400})
+
+    async def free(_request):
+        return web.Response(body=b"ok")
+
+    async def run():
+        async with serving(busy) as one, serving(free) as other:
+            allowed = [f"127.0.0.1:{one}", f"127.0.0.1:{other}"]
+            async with HttpClient(HttpSettings(robots=False, allow_hosts=allowed)) as reader:
+                errors = []
+                for _ in range(2):
+                    with pytest.raises(TransientError) as caught:
+                        await reader.get(f"http://127.0.0.1:{one}/")
+                    errors.append(caught.value)
+                return errors, (await reader.get(f"http://127.0.0.1:{other}/")).body
+
+    (_, resting), body = asyncio.run(run())
+    assert resting.kind == "resting" and "left alone for 24 hours more" in resting.what and body == b"ok"
 
 
 def test_waiting_counts_neither_against_the_deadline_nor_against_the_row():

@@ -15,6 +15,8 @@ from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.web.http import HttpClient
 from enrich_assets.web.robots import MOST_BYTES, Rules, product_token
 from enrich_assets.web.settings import HttpSettings
+from enrich_assets.web.sources.checking import checked
+from enrich_assets.web.sources.source import Source
 from enrich_assets_tests.shared_data import shared_data
 from enrich_assets_tests.web.web_server import serving
 
@@ -167,10 +169,36 @@ def test_a_file_behind_six_redirects_is_none():
     assert len(steps) == 6
 
 
-def test_a_file_that_leads_to_a_refused_address_lets_nothing_be_read():
-    site = Site(status=302, headers={"Location": "http://127.0.0.1:1/robots.txt"})
+@pytest.mark.parametrize("target", ["http://127.0.0.1:1/robots.txt", "ftp://other.example/robots.txt"])
+def test_a_file_that_leads_to_a_refused_address_lets_nothing_be_read_and_is_named(target):
+    site = Site(status=302, headers={"Location": target})
     (error,) = read(site, "/a")
-    assert isinstance(error, AddressRefused)
+    assert isinstance(error, AddressRefused) and error.where == "http://site.example/a"
+    assert f"http://site.example/robots.txt, its site's rules for readers, leads to {target}: " in error.what
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_source_whose_file_was_never_had_is_not_said_to_be_allowed(status):
+    site = Site(status=status, headers={"Retry-After": "3600"})
+    source = Source(id="news", name="News", kind="listing", url="http://site.example/a")
+
+    async def run():
+        async with (
+            serving(site.handle) as port,
+            HttpClient(HttpSettings(), routes={"site.example": ("127.0.0.1", port)}) as client,
+        ):
+
+            class Pages:
+                async def get(self, url, *, rendered=False):
+                    return await client.get(url)
+
+            first = await checked(source, Pages(), NOW)
+            client._robots._failed.clear()  # as ten seconds later: the host rests, and the file is asked for again
+            return first, await checked(source, Pages(), NOW)
+
+    first, resting = asyncio.run(run())
+    assert (first.robots, first.error_kind) == ("unreadable", f"http_{status}")
+    assert (resting.robots, resting.error_kind) == ("unreadable", "resting")
 
 
 def test_the_pages_of_redirects_are_asked_about_too():

@@ -14,6 +14,7 @@ from typing import Literal
 from enrich_assets.core.errors import CallError, EndpointError, TransientError
 from enrich_assets.engine.clients import Page, Pages
 from enrich_assets.web.extract import is_html
+from enrich_assets.web.robots import RulesUnknown
 from enrich_assets.web.sources import entries, feed, site, sitemap_document
 from enrich_assets.web.sources.entry import Listing
 from enrich_assets.web.sources.source import Source
@@ -22,6 +23,8 @@ from enrich_assets.web.urls import canonicalize
 SILENT_DAYS = 30
 """Days without a new item after which a source is called silent."""
 LOCAL = ("file", "folder")
+_NOT_ASKED = ("dns", "connection", "timeout", "bad_url", "address_refused")
+"""Kinds of errors after which it is not known what robots.txt says."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Checked:
     newest: datetime | None = None
     """Date of its newest entry, UTC."""
     robots: Literal["allows", "forbids", "unreadable", "ignored", "–"] = "allows"
-    """What robots.txt says of the source's own URL; ignored where the settings say so, – for local files."""
+    """What robots.txt says of the source's own URL: unreadable where it cannot be had now, ignored where the settings
+    say so, – for local files, and where the site was not asked."""
     taken: str = ""
     """What its entries were read from, where that is another URL than its own."""
     documents: int = 0
@@ -57,10 +61,12 @@ async def checked(source: Source, pages: Pages, now: datetime, *, robots: bool =
     except EndpointError:
         raise
     except CallError as error:
-        if error.kind == "robots":
-            said = "unreadable" if isinstance(error, TransientError) else "forbids"
-        elif source.kind not in LOCAL and error.kind in ("dns", "connection", "timeout", "bad_url", "address_refused"):
+        if source.kind not in LOCAL and error.kind in _NOT_ASKED:
             said = "–"
+        elif isinstance(error, RulesUnknown):
+            said = "unreadable"
+        elif error.kind == "robots":
+            said = "forbids"
         return Checked(
             source,
             "failed",
