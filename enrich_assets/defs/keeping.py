@@ -32,7 +32,7 @@ from enrich_assets.defs.standing import envelopes_of
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.store.archive import ArchivedRun, archive_path, clear_folder, pack, unpack
-from enrich_assets.store.kept import Kept, read_kept, write_kept
+from enrich_assets.store.kept import KEPT_FILE, Kept, read_kept, write_kept
 from enrich_assets.store.layout import ARCHIVES, RunFolder
 from enrich_assets.store.retention import Decision, Limits, RunFacts, decide
 from enrich_assets.store.run_files import RunFiles, remove_empty, run_files
@@ -205,12 +205,14 @@ class Keeper:
             return 0
 
     def _sweep(self) -> None:
-        """Removes archives that were being written by a process that died: nobody else writes there now."""
+        """Removes what a process that died was writing: whoever keeps is alone, so nobody else writes these now."""
         for name in self.graphs:
-            folder = self.store.root / name / ARCHIVES
-            for left in names_in(folder):
-                if left.startswith(".") and left.endswith(TEMPORARY_SUFFIX):
-                    remove(folder / left)
+            own = self.store.root / name
+            left = [own / file for file in names_in(own) if file.startswith(f".{KEPT_FILE}.")]
+            left += [own / ARCHIVES / file for file in names_in(own / ARCHIVES) if file.startswith(".")]
+            for path in left:
+                if path.name.endswith(TEMPORARY_SUFFIX):
+                    remove(path)
 
     def _note_going(self, runs: Sequence[RunFacts]) -> None:
         for name in sorted({run.graph for run in runs}):

@@ -13,6 +13,7 @@ from enrich_assets.core.errors import ArtifactMissing, StorageError
 from enrich_assets.core.files import read_bytes, write_atomic
 from enrich_assets.store.layout import valid_name
 
+KEPT_FILE = "keep.json"
 _FORMAT = 1
 _ROLLBACKS_KEPT = 200
 
@@ -64,4 +65,4 @@ def _texts(given: Any) -> dict[str, str]:
 
 
 def _path(root: UPath, graph: str) -> UPath:
-    return root / valid_name(graph, "graph") / "keep.json"
+    return root / valid_name(graph, "graph") / KEPT_FILE
