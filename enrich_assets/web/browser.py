@@ -196,7 +196,7 @@ class _Session:
         )
         self._visits[visit.traffic.password] = visit
         try:
-            response = await self._strategy.crawl(visit.url, config=config)
+            response = await self._strategy.crawl(visit.address, config=config)
         finally:
             del self._visits[visit.traffic.password]
         return response.html, response.redirected_url

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
@@ -43,6 +44,8 @@ class Visit:
 
     def __init__(self, url: str, *, http: HttpClient, traffic: Traffic) -> None:
         self.url = url
+        self.address = str(http.guard.checked(url))
+        """What the browser is sent to: the URL as it was judged."""
         self.traffic = traffic
         self.context: Any = None
         self.error: CallError | None = None
@@ -76,6 +79,8 @@ class Visit:
         context.on("page", lambda popup: None if popup is page else asyncio.ensure_future(_closed(popup)))
         page.on("request", self._on_request)
         page.on("response", self._on_response)
+        page.on("download", lambda _: self.stop(self._download()))
+        page.on("crash", lambda _: self.stop(self._crashed()))
         self._cdp = await context.new_cdp_session(page)
         self._cdp.on("Network.dataReceived", self._on_data)
         await self._cdp.send("Network.enable")
@@ -101,15 +106,16 @@ class Visit:
     def fetched(self, html: str, final_url: str) -> Fetched:
         """The finished page as a document; raises CallError for what may not be kept."""
         self._raise_for_answer()
-        self._guard.checked(final_url)
+        self._guard.checked(final_url)  # it may have become something that is no document of the web
+        # Scripts can show any address of the site (history.pushState); only what was asked for was read, and allowed.
+        final = self._spelt(self._answer[0] if self._answer else final_url)
         body = html.encode("utf-8", "replace")
         if len(body) > self._settings.max_bytes:
             raise self.too_large()
         _, status, headers = self._answer or ("", 200, {})
         kept = {name: value for name, value in headers.items() if name not in _NOT_KEPT}
         kept["content-type"] = "text/html; charset=utf-8"
-        final = urldefrag(final_url).url
-        passed = tuple(url for url in dict.fromkeys(self._asked) if url != final)
+        passed = tuple(url for url in dict.fromkeys(map(self._spelt, self._asked)) if url != final)
         return Fetched(self.url, final, status, kept, body, time.monotonic() - self._started, passed)
 
     def failure(self, error: Exception) -> CallError:
@@ -131,10 +137,12 @@ class Visit:
         if code == "ERR_TOO_MANY_REDIRECTS":
             return self._too_many_redirects()
         if code == "ERR_ABORTED" or "Download is starting" in text:
-            return self._final("not_html", "it is a download, not a page.")
+            return self._download()
+        if "crashed" in text:
+            return self._crashed()
         if "Timeout" in type(error).__name__ or "Timeout" in text:
             return self.timeout()
-        why = code or (text.strip().splitlines() or [type(error).__name__])[0][:200]
+        why = code or _plain(text) or type(error).__name__
         return TransientError(f"the browser could not load it ({why}).", where=self.url[:500], kind="connection")
 
     def timeout(self) -> TransientError:
@@ -170,7 +178,8 @@ class Visit:
             await route.continue_()
 
     async def _permit(self, url: str) -> None:
-        if self._permitted:  # the first document was asked about when its turn was taken
+        # The first document was asked about when its turn was taken.
+        if self._permitted or self._spelt(url) != self.address:
             await self._http.permit(url)
         self._permitted.add(url)
 
@@ -235,6 +244,16 @@ class Visit:
             raise TransientError(what, where=self.url[:500], kind=f"http_{status}", retry_after=wish)
         raise self._final(f"http_{status}", what, fix="Correct the URL, or remove the source.")
 
+    def _download(self) -> FinalError:
+        return self._final("not_html", "it is a download, or leads to one, and no page.")
+
+    def _crashed(self) -> TransientError:
+        what = "the page broke down in the browser; it may need more memory than there is."
+        return TransientError(what, where=self.url[:500], kind="connection")
+
+    def _spelt(self, url: str) -> str:
+        return str(self._guard.checked(url))
+
     def _too_many_redirects(self) -> FinalError:
         return self._final(
             "too_many_redirects",
@@ -244,6 +263,13 @@ class Visit:
 
     def _final(self, kind: str, what: str, *, fix: str = "") -> FinalError:
         return FinalError(what, where=self.url[:500], fix=fix, kind=kind)
+
+
+def _plain(text: str) -> str:
+    """The first line of an error that is about the page, without crawl4ai's heading and Playwright's call."""
+    lines = (line.strip() for line in text.splitlines())
+    told = next((line for line in lines if line and "ACS-GOTO" not in line), "")
+    return re.sub(r"^(?:Error: )?[A-Z]\w+\.\w+: ", "", told)[:200]
 
 
 def _of_page(problem: CallError, url: str) -> CallError:

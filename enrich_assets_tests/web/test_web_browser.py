@@ -15,6 +15,7 @@ import time
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import web
 
@@ -152,8 +153,50 @@ def test_redirects_and_navigations_by_script_lead_to_the_last_page():
         return page("<p>the end</p><script>history.pushState({}, '', '/shown')</script>")
 
     got = rendering(handler, "/first")
-    assert b"the end" in got.body and got.final_url == f"{ADDRESS}/shown"
-    assert got.redirects == (f"{ADDRESS}/first", f"{ADDRESS}/second", f"{ADDRESS}/third")
+    assert b"the end" in got.body and got.final_url == f"{ADDRESS}/third"
+    assert got.redirects == (f"{ADDRESS}/first", f"{ADDRESS}/second")
+
+
+def test_an_address_that_a_script_only_shows_is_not_that_of_the_page():
+    async def handler(request):
+        if request.path == "/robots.txt":
+            return web.Response(text="User-agent: *\nDisallow: /secret")
+        return page("<p>open</p><script>history.pushState({}, '', '/secret')</script>")
+
+    got = rendering(handler, "/x/%2e%2e/%61", robots=True)
+    assert b"open" in got.body and (got.final_url, got.redirects) == (f"{ADDRESS}/a", ())
+
+
+def test_a_page_that_leads_to_a_download_is_said_to_do_so():
+    async def handler(request):
+        if request.path == "/file":
+            return web.Response(body=b"PK", headers={"Content-Disposition": "attachment; filename=a.zip"})
+        return page("<p>wait</p><script>location.href = '/file'</script>")
+
+    error = rendering(handler, "/", deadline_seconds=10)
+    assert isinstance(error, FinalError) and error.kind == "not_html" and "download" in error.what
+
+
+def test_a_page_that_broke_down_is_said_to_have_done_so_in_plain_words():
+    keepers = []
+
+    async def handler(request):
+        if request.path == "/late":
+            for process in psutil.Process(keepers[0]).children(recursive=True):
+                if "--type=renderer" in process.cmdline():
+                    process.kill()  # as the kernel does when there is no more memory
+            await asyncio.sleep(1)
+        return page("<p>big</p><script>fetch('/late')</script>" if request.path == "/big" else "<p>fine</p>")
+
+    async def run():
+        async with site(handler) as browser:
+            assert b"fine" in (await outcome(browser, "/")).body
+            keepers.append(browser._session._chromium._process.pid)
+            return await outcome(browser, "/big"), await outcome(browser, "/")
+
+    broken, later = asyncio.run(run())
+    assert isinstance(broken, TransientError) and "broke down in the browser" in broken.what
+    assert "ACS" not in str(broken) and b"fine" in later.body
 
 
 def test_an_honest_reader_asks_and_no_cookie_stays():
