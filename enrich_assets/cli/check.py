@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ def check(
 ) -> None:
     """Check files against their hashes; repair the views.
 
+    Without RUN also stored pages, the records of how they came, and the texts that were extracted from them.
     Views (manifest, latest, the list of runs, Dagster's partitions) are rebuilt from the files. Exit code 2 for damage,
     1 where a number of a report is not what the artifacts say.
     """
@@ -49,7 +51,9 @@ def check(
         chosen = [place.find_run(run_name)] if run_name else _all_runs(place)
         import_quietly()
         damage, repaired = _check_runs(place, chosen)
-        if not run_name:
+        if run_name:
+            notes.append("stored pages, their records and texts belong to no run: enrich check looks at them.")
+        else:
             damage += _page_problems(place)
     for line in repaired:
         print(f"repaired  {line}")
@@ -102,17 +106,33 @@ def _storage_problems(place: Place) -> list[str]:
 
 
 def _page_problems(place: Place) -> list[str]:
-    from enrich_assets.web.pages import PageStore
+    """Damage of stored pages, of the records of how they came, and of what was extracted from them."""
+    from enrich_assets.web.page_store import PageStore
+    from enrich_assets.web.text_store import TextStore
 
-    try:
-        spoilt = list(PageStore(place.store.root).damaged())
-    except EnrichError as error:
-        return [f"pages: {clean(error)}"]
-    lines = [f"page: {clean(path)} is damaged. Delete it; it is fetched again when needed." for path in spoilt]
-    left = len(lines) - _PAGES_NAMED
-    if left > 0:
-        lines[_PAGES_NAMED:] = [f"page: {counted(left, 'more stored page')} damaged, to be deleted likewise."]
+    root = place.store.root
+    looked_at: list[tuple[str, str, Iterator[str]]] = [
+        ("page", "fetched again when needed", PageStore(root).damaged()),
+        ("text", "extracted again when needed", TextStore(root).damaged()),
+    ]
+    lines: list[str] = []
+    for what, then, damaged in looked_at:
+        try:
+            spoilt = list(damaged)
+        except EnrichError as error:
+            lines.append(f"{what}s: {clean(error)}")
+            continue
+        lines += [
+            f"{what}: {clean(path)} is damaged. Delete it; {_then(path, then)}." for path in spoilt[:_PAGES_NAMED]
+        ]
+        if len(spoilt) > _PAGES_NAMED:
+            left = counted(len(spoilt) - _PAGES_NAMED, f"more stored {what}")
+            lines.append(f"{what}: {left} damaged, to be deleted likewise.")
     return lines
+
+
+def _then(path: str, then: str) -> str:
+    return "the ledger says the same as this record of a fetch" if path.endswith(".json") else f"it is {then}"
 
 
 def _check_runs(place: Place, chosen: list[tuple[Graph, str]]) -> tuple[list[str], list[str]]:

@@ -119,18 +119,28 @@ class PageStore:
                 self._write(key, kept)
 
     def damaged(self) -> Iterator[str]:
-        """Paths of page files whose content does not match their name, sorted, and of what stands in their way.
+        """Paths of page files whose content does not match their name, and of fetch records that cannot be read or are
+        of another page; sorted. Also of what stands in their way.
 
-        Reads every page; raises StorageError. Symbolic links and temporary files are left out.
+        Reads every page and record; raises StorageError. Symbolic links and temporary files are left out.
         """
         root = self._root / "pages"
         if is_local(root) and root.is_file():
             yield str(root)
         for prefix in names_in(root):
             for name in names_in(root / prefix):
-                path, key = root / prefix / name, name.removesuffix(".gz")
-                if name.endswith(".gz") and not (prefix == key[:2] and self.verify(key)):
-                    yield str(path)
+                key, _, ending = name.partition(".")
+                whole = {"gz": self.verify, "json": self._verify_records}.get(ending)
+                if whole is not None and not (prefix == key[:2] and whole(key)):
+                    yield str(root / prefix / name)
+
+    def _verify_records(self, key: str) -> bool:
+        try:
+            found = json.loads(read_bytes(self.record_path(key)))
+            listed = found["fetches"]
+        except (ArtifactError, ValueError, KeyError, TypeError):
+            return False
+        return found.get("sha256") == key and isinstance(listed, list) and len(self.records(key)) == len(listed)
 
     def _note(self, key: str, record: Mapping[str, Any]) -> None:
         with self._noting:

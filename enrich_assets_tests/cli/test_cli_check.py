@@ -154,7 +154,22 @@ def test_a_damaged_page_is_named_when_everything_is_checked(copy: Any, call: Any
     assert done.exit_code == 2
     assert f"PROBLEM   page: {pages[0]} is damaged" in done.stdout
     assert "2 more stored pages damaged" in done.stdout
-    assert call(copy, "check", "latest").exit_code == 0
+    of_a_run = call(copy, "check", "latest")
+    assert of_a_run.exit_code == 0 and "note      stored pages, their records and texts" in of_a_run.stdout
+
+
+def test_a_damaged_record_and_a_text_of_another_page_are_named(copy: Any, call: Any) -> None:
+    record, other = sorted((copy.storage / "pages").glob("*/*.json"))[:2]
+    record.write_bytes(other.read_bytes())
+    text, another = sorted((copy.storage / "texts").glob("*/*/*.json.gz"))[:2]
+    text.write_bytes(another.read_bytes())
+    done = call(copy, "check")
+    assert done.exit_code == 2
+    assert f"PROBLEM   page: {record} is damaged. Delete it; the ledger says the same" in done.stdout
+    assert f"PROBLEM   text: {text} is damaged. Delete it; it is extracted again when needed." in done.stdout
+    record.unlink()
+    text.unlink()
+    assert call(copy, "check").exit_code == 0
 
 
 @pytest.mark.parametrize("where", ["etl", "versions"])

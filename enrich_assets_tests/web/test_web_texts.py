@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import os
 import signal
 import subprocess
@@ -274,6 +276,29 @@ def test_a_damaged_result_is_made_again(tmp_path, spoilt):
     again, made, _ = _twice(tmp_path, page)
     assert made == 1 and again == first
     assert _twice(tmp_path, page)[1:] == (0, 1)
+
+
+def test_a_result_in_the_place_of_another_is_made_again_and_named(tmp_path):
+    one, other = page_of(article()), page_of(article(7))
+    first, _, _ = _twice(tmp_path, [one, other])
+    store = TextStore(UPath(tmp_path))
+    assert list(store.damaged()) == []
+    copied, spoilt = store.path(one, None), store.path(other, None)
+    spoilt.write_bytes(copied.read_bytes())
+    (copied.parent / f"{'0' * 16}.json.gz").write_bytes(copied.read_bytes())  # of another fingerprint
+    assert sorted(store.damaged()) == sorted([str(spoilt), str(copied.parent / f"{'0' * 16}.json.gz")])
+    assert store.get(other, None) is None and len(store.kept(one.sha256)) == 1 and store.kept(other.sha256) == []
+    assert _twice(tmp_path, [one, other]) == (first, 1, 1)
+
+
+def test_a_result_that_was_changed_is_made_again(tmp_path):
+    page = page_of(article())
+    first, _, _ = _twice(tmp_path, [page])
+    path = TextStore(UPath(tmp_path)).path(page, None)
+    whole = json.loads(gzip.decompress(path.read_bytes()))
+    for changed in (whole | {"result": whole["result"] | {"title": "Another"}}, whole["result"], [whole]):
+        path.write_bytes(gzip.compress(json.dumps(changed).encode()))
+        assert _twice(tmp_path, [page]) == (first, 1, 0)
 
 
 def test_what_is_forgotten_is_gone(tmp_path):
