@@ -121,8 +121,11 @@ def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], 
     if progress.state == "complete" and (line := off_line(how_far_off(graph, run_id, place.store, place.ledger))):
         out.print(line, markup=False, soft_wrap=True)
     if graph.last in phases:
-        for kind, path in zip(("report", *[""] * 9), report_paths(place, graph, run_id), strict=False):
-            out.print(f"{kind:<7} {path}", markup=False, soft_wrap=True)
+        first, *others = report_paths(place, graph, run_id)
+        out.print(f"report  {first}", markup=False, soft_wrap=True)
+        if others:
+            beside = ", ".join(path.rpartition("/")[2] for path in others)
+            out.print(f"        beside it: {beside}", markup=False, soft_wrap=True)
     left = first_open(list(standings))
     if left is None:
         out.print(f"next    enrich show {run_id}", markup=False)

@@ -127,8 +127,14 @@ def print_phase(found: Mapping[str, Any]) -> None:
     if found["keys"]:
         out.print(f"\nkeys: {clean(', '.join(found['keys']))}", markup=False)
     out.print("\nfiles", style="bold")
-    for path in [found["path"], *found["files"]]:
-        out.print(f"  {path}", markup=False, soft_wrap=True)
+    out.print(f"  {found['path']}", markup=False, soft_wrap=True)
+    folders: dict[str, list[str]] = {}
+    for path in found["files"]:
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder, []).append(name)
+    for folder, names in folders.items():
+        out.print(f"  {folder}/", markup=False, soft_wrap=True)
+        out.print(f"    {', '.join(names)}", markup=False)
 
 
 def _print_checks(out: Any, checks: Sequence[Mapping[str, Any]]) -> None:

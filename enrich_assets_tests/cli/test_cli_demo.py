@@ -28,8 +28,11 @@ def test_a_demo_run_tells_its_phases_its_report_its_cost_and_the_next_command(de
     assert finished == list(NAMES)
     run_id = place.run_ids()[0]
     paths = [word for line in lines for word in line.split() if word.startswith(str(place.storage))]
-    assert [Path(path).name for path in paths] == ["report.html", "articles.xlsx", "report.md"]
-    assert all(Path(path).stat().st_size > 1000 for path in paths)
+    assert [Path(path).name for path in paths] == ["report.html"]
+    (beside,) = [line.partition("beside it:")[2] for line in lines if "beside it:" in line]
+    named = [Path(paths[0]).with_name(name.strip()) for name in beside.split(",")]
+    assert {"articles.xlsx", "report.md", "data_quality.html"} <= {path.name for path in named}
+    assert all(path.stat().st_size > 1000 for path in (Path(paths[0]), *named))
     assert f"run {run_id}, cost $0" in lines
     assert lines[-1].split() == ["next", "enrich", "show", run_id]
     assert "dagster" not in done.stdout.lower()
@@ -91,7 +94,7 @@ def test_show_of_a_phase_has_columns_rows_checks_and_files_by_name_and_by_number
     assert len(by_name["first_rows"]) == 5
     assert all(Path(path).is_file() for path in [by_name["path"], *by_name["files"]])
     shown = call(demo_place, "show", "latest", "tier2").stdout
-    for word in ("below_threshold", "tier2_reason", "first 5 rows", "etl/tier2/dropped.parquet"):
+    for word in ("below_threshold", "tier2_reason", "first 5 rows", "etl/tier2/", "dropped.parquet"):
         assert word in shown
     assert "content_hash " not in shown.partition("first 5 rows")[2]
     assert len(shown.splitlines()) < 90
