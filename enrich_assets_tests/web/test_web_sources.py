@@ -232,6 +232,90 @@ def test_what_is_made_to_take_long_ends_soon(kind, inner):
     assert time.process_time() - begun < 5
 
 
+def _rss(inner, more="", before=""):
+    return f"{before}<rss version='2.0'{more}><channel><title>t</title>{inner}</channel></rss>"
+
+
+def _item(inner):
+    return f"<item><link>http://site.example/1</link>{inner}</item>"
+
+
+def _named(count, of='a{}=""'):
+    return " ".join(of.format(number) for number in range(count))
+
+
+def _json_feed(*items):
+    return json.dumps({"version": "https://jsonfeed.org/version/1.1", "title": "T", "items": items})
+
+
+_LINK = '<a href="'
+_DECLARED = "a{} CDATA '1'"
+HOSTILE = {
+    "attributes": (_rss(_item(f"<x {_named(20_000)}/>")), "xml_bomb"),
+    "many attributes": (_rss(_item(f"<x {_named(200_000)}/>")), "xml_bomb"),
+    "attributes everywhere": (_rss(_item(f"<x {_named(240)}/>" * 4_000)), "too_large"),
+    "attributes, broken": (_rss(_item(f"<x {_named(200_000)}<y>")), "entries"),
+    "attributes, declared": (
+        _rss(_item("<x/>" * 9_000), before=f"<!DOCTYPE rss [<!ATTLIST x {_named(200, _DECLARED)}>]>"),
+        "xml_bomb",
+    ),
+    "namespaces of the root": (_rss(_item(""), " " + _named(50_000, 'xmlns:p{}="u"')), "xml_bomb"),
+    "namespaces": (_rss(_item("".join(f"<p{n}:a xmlns:p{n}='u{n}'/>" for n in range(50_000)))), "xml_bomb"),
+    "elements": (_rss(_item("<a/>" * 2_000_000)), "too_large"),
+    "elements, broken": (_rss(_item("<b></b>" * 500_000 + "</x>")), "entries"),
+    "nested": (_rss(_item(f"<description>{'&lt;div&gt;' * 400_000}</description>")), "entries"),
+    "nested everywhere": (_rss(_item(f"<description>{'&lt;div&gt;' * 9_000}</description>") * 90), "entries"),
+    "full texts": (_rss(_item(f"<description>{'&lt;p&gt;hello you there' * 480}</description>") * 800), "entries"),
+    "characters": (_rss(_item(f"<title>{'&#x26;' * 1_000_000}</title>")), "entries"),
+    "bare ampersands": (_rss(_item(f"<title>{'&' * 5_000_000}</title>")), "entries"),
+    "links": (_rss(_item(f"<description><![CDATA[{_LINK * 400_000}]]></description>")), "entries"),
+    "title": (_rss(_item(f"<title>{'a' * 5_000_000}</title>")), "entries"),
+    "date": (_rss(_item(f"<pubDate>{'1 ' * 3_000_000}</pubDate>")), "entries"),
+    "declared entities": (_rss(_item("<x></x>" * 500_000), before="<!DOCTYPE r [<!ENTITY a 'b'>]>"), "entries"),
+    "JSON items": (_json_feed(*[{"id": str(n), "url": f"http://site.example/{n}"} for n in range(100_000)]), "entries"),
+    "JSON text": (_json_feed({"url": "http://site.example/1", "content_html": "<div>" * 1_500_000}), "entries"),
+    "JSON texts": (_json_feed(*[{"url": "http://s.example/1", "summary": "<p>a" * 2_000}] * 1_000), "entries"),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_feed_ends_within_two_seconds(body, expected):
+    begun = time.process_time()
+    try:
+        found = listing_of(body, max_items=100_000)
+        outcome = "entries"
+        assert len(found.entries) <= 1_000
+        assert all(len(entry.title) <= 10_000 and len(entry.summary) <= 500_000 for entry in found.entries)
+    except FinalError as error:
+        outcome = error.kind
+    assert outcome == expected
+    assert time.process_time() - begun < 2
+
+
+def test_half_an_address_is_no_address():
+    long = f"http://site.example/{'a' * 10_000}"
+    assert listed(_rss(f"<item><title>x</title><link>{long}</link></item>")) == []
+    assert listed(_json_feed({"id": "1", "title": "x", "url": long})) == []
+
+
+def test_texts_beyond_the_bound_are_left_to_the_pages():
+    body = f"<description>{'&lt;p&gt;' + LONG + '&lt;i&gt;' * 6_000}</description>"
+    first, *_, last = listed(_rss(_item(body) * 12))
+    assert first.full_text == LONG and last.full_text is None and last.url
+
+
+def test_a_feed_with_many_namespaces_and_attributes_is_read():
+    names = _named(60, 'xmlns:p{0}="http://site.example/{0}"')
+    [entry] = listed(_rss(_item(f"<title>A</title><x {_named(100)}/>"), f" {names}"))
+    assert entry.title == "A"
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff \n", ""])
+def test_a_byte_order_mark_before_a_json_feed_is_passed_over(mark):
+    [entry] = listed(mark + _json_feed({"id": "1", "url": "/a", "title": "Ä"}), type="application/json")
+    assert (entry.url, entry.title) == ("http://site.example/a", "Ä")
+
+
 def test_a_harmless_entity_is_read():
     [entry] = listed(
         '<!DOCTYPE r [\n<!ENTITY ae "Example">\n]><rss version="2.0"><channel><item><link>http://site.example/1</link>'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from enrich_assets.engine.clients import Page
@@ -21,11 +21,12 @@ class Entry:
     """When it last changed, as far as the source says; orders entries that state no publication."""
     summary: str = ""
     """Plain text."""
-    full_text: str | None = None
+    full_text: str | None = field(default=None, repr=False)
     """The article's text where the source carries all of it, one paragraph a line."""
     language: str = ""
     """ISO 639-1."""
-    page: Page | None = None
+    # Documents of megabytes have no place in the words of a debugger, which asyncio.run asks for at its end.
+    page: Page | None = field(default=None, repr=False)
     """The document that holds the article, where it was read already: the one that `full_text` stands in, or the
     article's own (then its URL is `url`). Such an entry needs no request."""
 
@@ -35,7 +36,7 @@ class Listing:
     """What a source has to offer, and what reading it took."""
 
     entries: tuple[Entry, ...]
-    documents: tuple[Page, ...] = ()
+    documents: tuple[Page, ...] = field(default=(), repr=False)
     """The documents that were read, each once, in the order of reading."""
     title: str = ""
     """What the source calls itself; empty where it does not say."""

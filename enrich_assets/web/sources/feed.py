@@ -6,6 +6,9 @@ What a feed says belongs to `parsed_feed` and `json_feed`.
 from __future__ import annotations
 
 import asyncio
+import codecs
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from html import unescape
 
 from enrich_assets.core.errors import FinalError
@@ -14,6 +17,7 @@ from enrich_assets.web.dates import believable
 from enrich_assets.web.language import language_code
 from enrich_assets.web.markup import one_line, text_of_html
 from enrich_assets.web.sources.entry import Entry, Listing
+from enrich_assets.web.sources.feed_bounds import LONGEST_LINE, MOST_MARKUP, TooMuch
 from enrich_assets.web.sources.json_feed import parsed_json_feed
 from enrich_assets.web.sources.kind import source_error
 from enrich_assets.web.sources.parsed_feed import ParsedFeed, ParsedItem, Person, parsed_feed
@@ -22,13 +26,15 @@ from enrich_assets.web.sources.xml_bounds import danger_in
 from enrich_assets.web.urls import joined
 
 FULL_TEXT_WORDS = 120
+MOST_MARKS = 50_000
+"""Tags and entities of all texts of a feed that are turned into plain text."""
 _FIX = "Give the URL of its feed, or another kind of source."
 
 
 async def entries(source: Source, pages: Pages) -> Listing:
     """The entries of a feed that have an http link, in the feed's order.
 
-    Raises CallError, and FinalError of the kinds `not_a_feed`, `xml_bomb` and `external_entity`.
+    Raises CallError, and FinalError of the kinds `not_a_feed`, `too_large`, `xml_bomb` and `external_entity`.
     """
     page = await pages.get(source.url)
     return await asyncio.to_thread(listing_of, source, page)
@@ -37,23 +43,28 @@ async def entries(source: Source, pages: Pages) -> Listing:
 def listing_of(source: Source, page: Page) -> Listing:
     """What the feed in `page` lists; raises FinalError as `entries` does."""
     feed = read_feed(source, page)
-    found = (_entry(item, feed, page) for item in feed.items)
+    found = [_entry(item, feed, page) for item in _bounded(feed.items)]
     kept = tuple(entry for entry in found if entry.url.startswith(("http://", "https://")))
-    return Listing(kept, (page,), title=one_line(text_of_html(feed.title)))
+    return Listing(kept, (page,), title=_line(feed.title, feed))
 
 
 def read_feed(source: Source, page: Page) -> ParsedFeed:
     """The feed in `page`; raises FinalError that says what the document looks like when it is none."""
-    body = page.body.lstrip()
+    body = page.body.removeprefix(codecs.BOM_UTF8).lstrip()
     if body[:1] in (b"{", b"["):
         try:
             return parsed_json_feed(body)
         except ValueError as error:
             raise source_error(source, "not_a_feed", str(error), _FIX) from None
+    if page.body.count(b"<") > MOST_MARKUP:
+        raise source_error(source, "too_large", f"the document has more than {MOST_MARKUP:,} tags.", _FIX)
     danger = danger_in(page.body)
     if danger is not None:
         raise source_error(source, danger[0], danger[1], "Leave the source out, and tell whoever publishes it.")
-    feed = parsed_feed(page.body, charset=page.charset, url=page.final_url)
+    try:
+        feed = parsed_feed(page.body, charset=page.charset, url=page.final_url)
+    except TooMuch as error:
+        raise source_error(source, "too_large", str(error), _FIX) from None
     if feed is None:
         raise source_error(source, "not_a_feed", f"the document is {looks_like(page)}, not a feed.", _FIX)
     return feed
@@ -82,9 +93,18 @@ def looks_like(page: Page) -> str:
     return page.content_type or "of an unknown type"
 
 
+def _bounded(items: Iterable[ParsedItem]) -> Iterator[ParsedItem]:
+    """The items, without their texts as soon as these have more than `MOST_MARKS`: their pages are read instead."""
+    tags = 0
+    for item in items:
+        tags += sum(text.count("<") + text.count("&") for text in (item.content, item.summary))
+        yield item if tags <= MOST_MARKS else replace(item, content="", summary="")
+
+
 def _entry(item: ParsedItem, feed: ParsedFeed, page: Page) -> Entry:
-    full_text = _full_text(max(item.content, item.summary, key=len))
-    summary = text_of_html(item.summary)
+    longest = max(item.content, item.summary, key=len)
+    full_text = _full_text(longest)
+    summary = full_text if full_text is not None and longest == item.summary else text_of_html(item.summary)
     if not summary and full_text is None:
         summary = text_of_html(item.content)
     return Entry(
@@ -103,7 +123,7 @@ def _entry(item: ParsedItem, feed: ParsedFeed, page: Page) -> Entry:
 def _line(text: str, feed: ParsedFeed) -> str:
     """A title or a name as one line."""
     # Entities are read everywhere: many write them although JSON Feed has none.
-    return one_line(unescape(text) if feed.is_plain else text_of_html(text))
+    return one_line(unescape(text) if feed.is_plain else text_of_html(text[:LONGEST_LINE]))
 
 
 def _names(people: tuple[Person, ...], feed: ParsedFeed) -> str:

@@ -12,27 +12,26 @@ import re
 from typing import Any
 from xml.sax.saxutils import escape
 
+from enrich_assets.web.sources.feed_bounds import cut, cut_broken
 from enrich_assets.web.sources.xml_bounds import is_worth_mending
 
-MOST_ITEMS = 1000
-"""Items of a feed that are read, the first ones: feeds put the newest first."""
 # Titles, names and dates are plain text in RSS; titles of Atom say themselves what they are.
 _PLAIN_NAMES = "author managingeditor webmaster pubdate lastbuilddate guid link category creator"
-_PEOPLE = frozenset(["author", "creator", "managingeditor", "webmaster"])
-LONGEST_NAME = 1000
-"""Characters of a line that names a person; feedparser looks for addresses in it, in quadratic time."""
 _PLAIN = frozenset(_PLAIN_NAMES.split())
 _ATOM = ("{http://www.w3.org/2005/Atom}", "{http://purl.org/atom/ns#}")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _VERBATIM = re.compile(
     # One that is never closed takes the rest, so that nothing is searched for its end twice.
-    r"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)|&(?:(#?\w{1,40});)?",
+    r"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)"
+    r"|&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9A-Fa-f]{1,6});)(?:(#?\w{1,40});)?",
     re.DOTALL,
 )
+_FEW_MARKS = 5
+_MOST_MENDED = 200_000
+"""Places that are mended; a document with more of them is read loosely."""
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>", re.IGNORECASE)
 _ROOT = re.compile(r"<(?![?!])[A-Za-z_][^\s>/]*")
 _PREFIX = re.compile(r"</?([A-Za-z_][\w.-]*):[A-Za-z_]")
-_XML_NAMES = frozenset(["amp", "lt", "gt", "quot", "apos"])
 _NAMESPACES = {
     "atom": "http://www.w3.org/2005/Atom",
     "atom10": "http://www.w3.org/2005/Atom",
@@ -50,25 +49,30 @@ _NAMESPACES = {
 
 
 def mended(body: bytes, charset: str) -> tuple[bytes, str]:
-    """The document as a strict parser can read it, with its charset; `body` and `charset` where that is not reached."""
+    """The document as a strict parser can read it, with its charset, within the bounds of `feed_bounds`.
+
+    Where that is not reached, the beginning of `body`, and `charset`. Raises TooMuch.
+    """
     from feedparser.encodings import convert_to_utf8
 
     if b"<!ENTITY" in body.replace(b"\x00", b""):
-        return body, charset
+        return cut_broken(body), charset
     stated = f"; charset={charset}" if charset else ""
     found: dict[str, Any] = {"bozo": False}
     text = convert_to_utf8({"content-type": f"application/xml{stated}"}, body, found).decode("utf-8", "replace")
     if not found.get("encoding"):
-        return body, charset
-    text = _with_prefixes(_VERBATIM.sub(_escaped, _CONTROL.sub("", _DECLARATION.sub("", text)).strip()))
-    tree = _tree(text)
+        return cut_broken(body), charset
+    text = _CONTROL.sub("", _DECLARATION.sub("", text)).strip()
+    tree = _tree(_with_prefixes(_VERBATIM.sub(_escaped, text, count=_MOST_MENDED)))
     if tree is None:
-        return body, charset
+        return cut_broken(body), charset
     from lxml.etree import tostring
 
-    _cut(tree)
+    cut(tree)
     _made_plain(tree, is_rss=tree.tag.rpartition("}")[2].lower() in ("rss", "rdf"))
-    return tostring(tree.getroottree(), encoding="utf-8", xml_declaration=True), "utf-8"
+    _made_verbatim(tree)
+    # The root alone: what a document type declares is not for the next parser.
+    return tostring(tree, encoding="utf-8", xml_declaration=True), "utf-8"
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -77,8 +81,6 @@ def _escaped(match: re.Match[str]) -> str:
         return whole
     if name is None:
         return "&amp;" + whole[1:]
-    if name in _XML_NAMES or re.fullmatch(r"#\d{1,7}|#x[0-9A-Fa-f]{1,6}", name):
-        return whole
     letters = html.entities.html5.get(f"{name};")
     return "".join(f"&#{ord(letter)};" for letter in letters) if letters else "&amp;" + whole[1:]
 
@@ -97,6 +99,7 @@ def _tree(text: str) -> Any:
     from lxml.etree import ErrorTypes, XMLParser, XMLSyntaxError, fromstring
 
     bounds: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
+    bounds |= {"remove_comments": True, "remove_pis": True}
     data = text.encode("utf-8", "replace")
     try:
         return fromstring(data, XMLParser(encoding="utf-8", **bounds))
@@ -111,13 +114,6 @@ def _tree(text: str) -> Any:
         return None
     errors = [entry.type for entry in parser.error_log]
     return tree if tree is not None and errors == [ErrorTypes.ERR_TAG_NAME_MISMATCH] else None
-
-
-def _cut(tree: Any) -> None:
-    items = [one for one in tree.iter() if isinstance(one.tag, str) and one.tag.rpartition("}")[2] in ("item", "entry")]
-    for item in items[MOST_ITEMS:]:
-        if item.getparent() is not None:
-            item.getparent().remove(item)
 
 
 def _made_plain(tree: Any, *, is_rss: bool) -> None:
@@ -140,11 +136,19 @@ def _made_plain(tree: Any, *, is_rss: bool) -> None:
             for child in list(element):
                 element.remove(child)
             element.text = inner
-        if is_plain and name in _PEOPLE and len(element.text or "") > LONGEST_NAME:
-            element.text = (element.text or "")[:LONGEST_NAME]
         if is_plain and name == "link" and (element.text or "").strip():
             for other in ("uri", "url"):
                 element.attrib.pop(other, None)
+
+
+def _made_verbatim(tree: Any) -> None:
+    """Texts with markup as CDATA: expat hands every escaped letter on by itself, which takes longer than all else."""
+    from lxml.etree import CDATA
+
+    for element in tree.iter("*"):
+        text = element.text or ""
+        if text.count("<") + text.count("&") > _FEW_MARKS and "]]>" not in text and "\r" not in text:
+            element.text = CDATA(text)
 
 
 def _is_other_xml(type: str) -> bool:

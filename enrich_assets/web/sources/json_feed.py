@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from enrich_assets.web.dates import as_moment
+from enrich_assets.web.sources.feed_bounds import LONGEST_DATE, LONGEST_LINE, MOST_ITEMS, cut_markup
 from enrich_assets.web.sources.parsed_feed import ParsedFeed, ParsedItem, Person
 
 # Some write the bare number for the address of the version.
 _VERSION = re.compile(r"(?:https?://)?(?:www\.)?jsonfeed\.org/version/|1(?:\.[01])?\Z")
+_MOST_PEOPLE = 100
 
 
 def parsed_json_feed(body: bytes) -> ParsedFeed:
-    """A JSON Feed as a record; its date is that of its newest item.
+    """A JSON Feed as a record, within the bounds of `feed_bounds`; its date is that of its newest item.
 
     Raises ValueError that says what is wrong with a document that is none.
     """
@@ -26,7 +28,7 @@ def parsed_json_feed(body: bytes) -> ParsedFeed:
     items = data.get("items") if isinstance(data, dict) else None
     if not isinstance(items, list) or not _VERSION.match(_text(data, "version")):
         raise ValueError("the document is JSON, but no JSON Feed with a version and items.")
-    read = tuple(_item(item) for item in items if isinstance(item, dict))
+    read = tuple(_item(item) for item in items[:MOST_ITEMS] if isinstance(item, dict))
     return ParsedFeed(
         title=_text(data, "title"),
         link=_text(data, "home_page_url"),
@@ -40,15 +42,16 @@ def parsed_json_feed(body: bytes) -> ParsedFeed:
 
 def _item(item: Mapping[str, Any]) -> ParsedItem:
     identifier = _text(item, "id")
-    updated = as_moment(_text(item, "date_modified"))
+    updated = as_moment(_text(item, "date_modified")[:LONGEST_DATE])
     return ParsedItem(
         title=_text(item, "title"),
         link=_text(item, "url") or _text(item, "external_url") or (identifier if "://" in identifier else ""),
         authors=_people(item),
-        published_at=as_moment(_text(item, "date_published")) or updated,
+        published_at=as_moment(_text(item, "date_published")[:LONGEST_DATE]) or updated,
         updated_at=updated,
-        content=_text(item, "content_html") or _text(item, "content_text").replace("&", "&amp;").replace("<", "&lt;"),
-        summary=_text(item, "summary"),
+        content=_markup(item, "content_html")
+        or _markup(item, "content_text").replace("&", "&amp;").replace("<", "&lt;"),
+        summary=_markup(item, "summary"),
         language=_text(item, "language"),
     )
 
@@ -56,10 +59,19 @@ def _item(item: Mapping[str, Any]) -> ParsedItem:
 def _people(item: Mapping[str, Any]) -> tuple[Person, ...]:
     authors = item.get("authors") or [item.get("author")]
     listed = authors if isinstance(authors, list) else [authors]
-    people = [Person(_text(one, "name"), "", _text(one, "url")) for one in listed if isinstance(one, dict)]
+    people = [
+        Person(_text(one, "name"), "", _text(one, "url")) for one in listed[:_MOST_PEOPLE] if isinstance(one, dict)
+    ]
     return tuple(person for person in people if str(person))
+
+
+def _markup(item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    return cut_markup(value.strip()) if isinstance(value, str) else ""
 
 
 def _text(item: Mapping[str, Any], key: str) -> str:
     value = item.get(key)
-    return value.strip() if isinstance(value, str) else ""
+    if not isinstance(value, str) or (len(value) > LONGEST_LINE and "url" in key):
+        return ""  # half an address is another one
+    return value.strip()[:LONGEST_LINE]

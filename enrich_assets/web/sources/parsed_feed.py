@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from enrich_assets.web.dates import as_moment
+from enrich_assets.web.sources.feed_bounds import LARGEST_BROKEN, MOST_ITEMS, cut_markup
 from enrich_assets.web.sources.feed_mending import mended
 
 _WRAPPER = re.compile(r"\A\s*<(?:\w+:)?div[^>]*>(.*)</(?:\w+:)?div>\s*\Z", re.DOTALL)
@@ -71,7 +72,7 @@ def parsed_feed(body: bytes, *, charset: str = "", url: str = "") -> ParsedFeed 
     """RSS 0.9x, 1.0 and 2.0, Atom 0.3 and 1.0 and CDF as a record; None for what is none of them.
 
     `url` is what relative links are relative to, `charset` what the server said. Malformed feeds are read as far as
-    they go. Nothing is fetched.
+    they go, and large ones as `feed_bounds` says. Nothing is fetched. Raises TooMuch.
     """
     import feedparser
 
@@ -82,9 +83,9 @@ def parsed_feed(body: bytes, *, charset: str = "", url: str = "") -> ParsedFeed 
     parsed = feedparser.parse(
         io.BytesIO(data),
         response_headers={"content-type": f"application/xml{stated}", "content-location": url},
-        # Nobody shows this markup: it becomes text. Both would rewrite it all.
+        # Nobody shows this markup: it becomes text. Both would rewrite it all, slowly.
         sanitize_html=False,
-        resolve_relative_uris=b"xml:base" in data,
+        resolve_relative_uris=b"xml:base" in data and len(data) <= LARGEST_BROKEN,
     )
     # A page may hold an element that is called item; a feed may hold a page.
     if not parsed.get("version") and (not parsed.entries or b"<html" in body[:2000].lower()):
@@ -96,7 +97,7 @@ def parsed_feed(body: bytes, *, charset: str = "", url: str = "") -> ParsedFeed 
         authors=_people(feed) or _published_by(feed),
         published_at=_moment(feed, "published") or _moment(feed, "updated"),
         language=str(feed.get("language") or ""),
-        items=tuple(_item(item) for item in parsed.entries),
+        items=tuple(_item(item) for item in parsed.entries[:MOST_ITEMS]),
     )
 
 
@@ -117,12 +118,15 @@ def _item(item: Mapping[str, Any]) -> ParsedItem:
 def _content(item: Mapping[str, Any]) -> str:
     """The longest body: feeds give the same one as text, as HTML, and as a summary of it."""
     parts = item.get("content") or []
-    bodies = [_unwrapped(part.get("value") or "", part.get("type") or "") or part.get("src") or "" for part in parts]
+    bodies = [
+        _unwrapped(cut_markup(part.get("value") or ""), part.get("type") or "") or part.get("src") or ""
+        for part in parts
+    ]
     return max(bodies, key=len, default="")
 
 
 def _markup(item: Mapping[str, Any], key: str) -> str:
-    return _unwrapped(str(item.get(key) or ""), str((item.get(f"{key}_detail") or {}).get("type") or ""))
+    return _unwrapped(cut_markup(str(item.get(key) or "")), str((item.get(f"{key}_detail") or {}).get("type") or ""))
 
 
 def _unwrapped(value: str, type: str) -> str:

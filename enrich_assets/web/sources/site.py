@@ -53,7 +53,8 @@ async def discovered(source: Source, pages: Pages) -> tuple[Candidate | None, Li
     """What the site's entries are read from, None for the page itself, and what it lists; raises as `entries` does."""
     home = await pages.get(source.url)
     if await asyncio.to_thread(feed.is_feed, source, home):
-        return None, await asyncio.to_thread(_chosen, source, feed.listing_of(source, home), home.final_url)
+        found = await asyncio.to_thread(feed.listing_of, source, home)
+        return None, await asyncio.to_thread(_chosen, source, found, home.final_url)
     documents = [home]
     empty: tuple[Candidate, Listing] | None = None
     tried: set[str] = {canonicalize(home.final_url)}

@@ -19,6 +19,14 @@ MOST_LEVELS = 10_000
 _TAG = re.compile(
     rb"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)|<(/?)([A-Za-z_][^\s/<>]{0,100})[^<>]{0,10000}?(/?)>", re.DOTALL
 )
+MOST_ATTRIBUTES = 250
+"""Of one element; parsers compare each with all the others."""
+_LONG_TAG = re.compile(rb"<[A-Za-z_][^\s/<>]{0,100}+(?=[^<]{1000})(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>")
+_QUOTED = re.compile(rb"\s*=\s*(?:\"[^\"]*+\"|'[^']*+')")
+MOST_PREFIXES = 200
+"""Of namespaces in one document; parsers go through all of them for every element."""
+_PREFIX = re.compile(rb"\sxmlns:([^\s=]{1,100})\s*=")
+_VERBATIM = re.compile(rb"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)", re.DOTALL)
 MOST_STRAY = 1000
 _STRAY = re.compile(rb"<(?![A-Za-z_/!?])")
 _VOID = frozenset([b"br", b"hr", b"img", b"input", b"link", b"meta", b"wbr"])
@@ -29,11 +37,18 @@ def danger_in(body: bytes) -> tuple[Literal["xml_bomb", "external_entity"], str]
     """Kind and description of what makes `body` dangerous to read as XML, or None.
 
     xml_bomb: declared entities that expand to more than a megabyte, or into themselves. external_entity: an entity
-    that stands in another document. Too many levels of elements are an xml_bomb as well.
+    that stands in another document. Too many levels of elements, attributes or namespaces are an xml_bomb as well.
     """
     flat = body.replace(b"\x00", b"")  # UTF-16 and UTF-32 reduced to their ASCII
     if flat.count(b"<") > MOST_LEVELS and _is_too_deep(flat):
         return "xml_bomb", f"the document has elements within each other, more than {MOST_LEVELS:,} levels of them."
+    marked = _VERBATIM.sub(b"", flat)
+    if b"<!ATTLIST" in marked:
+        return "xml_bomb", "the document declares attributes for all elements of a name."
+    if any(_attributes(tag.group()) > MOST_ATTRIBUTES for tag in _LONG_TAG.finditer(marked)):
+        return "xml_bomb", f"the document has an element with more than {MOST_ATTRIBUTES} attributes."
+    if len(set(_PREFIX.findall(flat))) > MOST_PREFIXES:
+        return "xml_bomb", f"the document has more than {MOST_PREFIXES} namespaces."
     if b"<!ENTITY" not in flat:
         return None
     if _OUTSIDE.search(flat):
@@ -49,6 +64,10 @@ def danger_in(body: bytes) -> tuple[Literal["xml_bomb", "external_entity"], str]
 def is_worth_mending(body: bytes) -> bool:
     """Whether a parser that recovers may be tried: it needs time for every error, and for all of them together."""
     return len(_STRAY.findall(body)) <= MOST_STRAY
+
+
+def _attributes(tag: bytes) -> int:
+    return len(_QUOTED.findall(tag))
 
 
 def _is_too_deep(body: bytes) -> bool:
