@@ -137,3 +137,22 @@ def test_links_of_pages_to_local_files_are_no_entries(notes):
     assert listing_of(feed).entries == ()
     assert listing_of(f'<a href="{uri}">x</a>', "listing", type="text/html", link_pattern="md").entries == ()
     assert listing_of(f"<urlset><url><loc>{uri}</loc></url></urlset>", "sitemap", link_pattern="md").entries == ()
+
+
+@pytest.mark.parametrize("body", [bytes(range(256)) * 20, b"word \x00 word " * 100, b"\x89PNG\r\n\x1a\n" + b"\x01\xff" * 99])
+@pytest.mark.parametrize("name", ["x.txt", "x.md", "x.html"])
+def test_what_is_not_text_is_refused_whatever_its_name_says(tmp_path, body, name):
+    (tmp_path / name).write_bytes(body)
+    with pytest.raises(FinalError) as caught:
+        listed("file", tmp_path / name)
+    assert caught.value.kind == "not_text" and name in caught.value.what
+    found, _ = listed("folder", tmp_path)
+    assert found.entries == () and "is not text" in found.warnings[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_text_in_a_usual_encoding_is_text(tmp_path, encoding):
+    (tmp_path / "x.txt").write_bytes("Größe\n\nEin Absatz über Äpfel.\n".encode(encoding))
+    [entry] = listed("file", tmp_path / "x.txt")[0].entries
+    assert entry.page is not None and "Ein Absatz" in (entry.full_text or "")
+    assert encoding == "latin-1" or entry.title == "Größe"

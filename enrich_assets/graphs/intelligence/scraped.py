@@ -193,7 +193,8 @@ async def _content(
         page, text = entry.page, await _text(entry.page, source, clients)
     else:
         page, text = await fetched(rendered=source.javascript == "always")
-    if source.javascript == "when_empty" and len(text.text.split()) < settings.least_words:
+    is_local = page.url.startswith("file:")  # a browser reads no local document
+    if source.javascript == "when_empty" and not is_local and len(text.text.split()) < settings.least_words:
         return await fetched(rendered=True)
     return page, text
 

@@ -5,6 +5,7 @@ Which files a source means belongs to `file` and `folder`.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -28,6 +29,9 @@ TYPES = {
 }
 """What is read, by the end of a file's name."""
 LARGEST_BYTES = 10_000_000
+_CONTROLS = bytes({*range(32), 127} - set(b"\t\n\r\f\x1b"))
+_LEAST_TEXT = 0.999
+"""Share of bytes that are no such character, of a text in an older encoding."""
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.+?)\s*#*\s*$")
 _RULE = re.compile(r"^\s{0,3}(?:[-=*_]\s?){3,}\s*$")
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
@@ -79,14 +83,31 @@ def read_within(source: Source, path: Path, root: Path) -> tuple[bytes, datetime
 
 
 async def entry_of(source: Source, path: Path, body: bytes, changed_at: datetime, pages: Pages) -> Entry:
-    """The file as an entry that needs no request; a Markdown or text file carries its whole text."""
+    """The file as an entry that needs no request; a Markdown or text file carries its whole text.
+
+    Raises FinalError of kind `not_text` for a file that is something else whatever its name says.
+    """
     type = TYPES.get(path.suffix.lower(), "text/plain")
+    if not _is_text(body):
+        raise source_error(source, "not_text", f"{path.name} is not text, whatever its name says.", "Convert it.")
     page = await pages.keep(path.as_uri(), body, type)
     if type in ("text/html", "application/xhtml+xml"):
         return Entry(url=page.url, updated_at=changed_at, page=page)
-    text = body.decode("utf-8-sig", "replace")
+    text = body.decode(_encoding(body), "replace")
     title, text = _of_markdown(text) if type == "text/markdown" else _of_text(text)
     return Entry(url=page.url, title=title or path.stem, updated_at=changed_at, full_text=text, page=page)
+
+
+def _encoding(body: bytes) -> str:
+    return "utf-16" if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether hardly any byte is a control character of no text, in UTF-16 with its mark, UTF-8 or one byte each."""
+    try:
+        return "\x00" not in body.decode(_encoding(body))
+    except UnicodeDecodeError:
+        return len(body.translate(None, _CONTROLS)) >= len(body) * _LEAST_TEXT
 
 
 def _of_markdown(text: str) -> tuple[str, str]:

@@ -240,3 +240,17 @@ def test_a_sources_own_selectors_decide_what_is_read(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "Tilburg" in own["text"] and "Breda" not in own["text"] and own["extracted_by"] == "selectors"
     assert general["content_hash"] != own["content_hash"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_local_file_without_text_is_not_given_to_a_browser(tmp_path: Path, kind: str) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "empty.html").write_text("<!doctype html><title>Empty</title><p>Two words</p>", "utf-8")
+    url = str(notes if kind == "folder" else notes / "empty.html")
+
+    async def read(site: Site) -> Created:
+        return await site.scraped(url=url, kind=kind, javascript="when_empty")
+
+    found, _ = run(tmp_path, {}, read)
+    assert [drop.reason for _, drop in found.dropped] == ["no_text"] and not found.failed
