@@ -17,7 +17,6 @@ import typer
 
 from enrich_assets.cli.output import say
 from enrich_assets.core.errors import UserError
-from enrich_assets.defs.webhook import UI_URL
 
 if TYPE_CHECKING:
     from enrich_assets.defs.running_ui import Note
@@ -80,6 +79,8 @@ def _tell(note: Note, url: str, *started: int) -> None:
 
 
 def _started(command: list[str], home: Path, url: str, note: Note) -> subprocess.Popen[bytes]:
+    from enrich_assets.defs.webhook import UI_URL
+
     # A handler becomes the default in a new program, while what is ignored stays ignored there.
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, _interrupt)

@@ -248,7 +248,7 @@ def test_the_materialization_shows_what_all_attempts_cost(demo: Room) -> None:
             settings_fingerprint="s", code_fingerprint="c", dropped=loaded.table, failed=loaded.table,
             table=loaded.table,
         )  # fmt: skip
-        return materialization_metadata(result, path="p", reports="r")
+        return materialization_metadata(result, path="p", folder="f")
 
     assert shown(cost=0.1, spent=0.3)["cost_usd"] == 0.3
     assert "unsettled" not in shown(cost=0.1, spent=0.3)

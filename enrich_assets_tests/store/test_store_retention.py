@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich_assets.core.errors import SettingsError
@@ -111,7 +111,8 @@ FACTS = st.builds(
 )
 
 
-@given(st.lists(FACTS, unique_by=lambda facts: facts.run_id, max_size=30))
+@settings(max_examples=60, deadline=None)
+@given(st.lists(FACTS, unique_by=lambda facts: facts.run_id, max_size=10))
 def test_nothing_that_is_held_ever_goes(runs: list[RunFacts]) -> None:
     found: dict[str, Decision] = {d.run.run_id: d for d in decide(runs, SMALL, NOW)}
     assert len(found) == len(runs)
