@@ -6,8 +6,6 @@ Belongs here: everything between a URL and its decompressed body. Caching belong
 
 from __future__ import annotations
 
-import errno
-import os
 import ssl
 import time
 import zlib
@@ -32,6 +30,7 @@ from enrich_assets.web.politeness import Turns
 from enrich_assets.web.retry import retry_after
 from enrich_assets.web.robots import MOST_BYTES, MOST_REDIRECTS, Answer, RobotsFiles, RulesUnknown, forbidden
 from enrich_assets.web.settings import HttpSettings
+from enrich_assets.web.transport import transport_errors
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -273,7 +272,7 @@ class HttpClient:
             turn = await self._turns.take(host if reading.spares_host else "", reading.spacing)
         started = time.monotonic()
         try:
-            with _transport_errors(url, self.settings.deadline_seconds):
+            with transport_errors(url, self.settings.deadline_seconds):
                 async with timeout(max(0.0, seconds)), _asked(self._session, target, reading) as response:
                     status, headers = response.status, _readable(response.headers)
                     location = headers.get("location", "") if status in _REDIRECTS else ""
@@ -385,44 +384,6 @@ def _named(url: str) -> Iterator[None]:
         if error.kind != "dns":
             raise
         raise _final("dns", url, error.what, fix=error.fix) from None
-
-
-@contextmanager
-def _transport_errors(url: str, deadline: float) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError:
-        raise _transient("timeout", url, f"no complete document within {deadline:g} s.") from None
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
-        raise _final("certificate", url, f"no trusted TLS connection ({_tls_reason(error)}).") from None
-    except aiohttp.ClientResponseError:
-        # Its words are the parser's, with bytes of the server in them.
-        what = "what the server sends is no HTTP that can be read."
-        raise _final("bad_http", url, what, fix="Look at the URL with a browser; leave it out.") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise _transient("connection", url, f"{_broken_connection(error)}.") from None
-
-
-def _tls_reason(error: Exception) -> str:
-    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error.__cause__ or error
-    told = getattr(inner, "verify_message", "") or (getattr(inner, "reason", "") or "").replace("_", " ").lower()
-    return told or type(inner).__name__
-
-
-def _broken_connection(error: Exception) -> str:
-    """What became of a connection, in words that carry nothing of the server's or of the parser's."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection before it had answered"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the connection ended before the whole document had come"
-    met = getattr(error, "os_error", error)
-    if isinstance(met, ConnectionRefusedError):
-        return "the connection was refused: nothing listens at that port"
-    if isinstance(met, ConnectionError):
-        return "the server broke the connection off"
-    number = getattr(met, "errno", None)
-    reason = os.strerror(number) if isinstance(number, int) and number in errno.errorcode else type(error).__name__
-    return f"the connection failed ({reason})"
 
 
 def _raise_for_type(content_type: str, url: str) -> None:
