@@ -108,7 +108,7 @@ FACTS = st.builds(
     in_use=st.sampled_from(["", "worked on"]),
     damaged=st.sampled_from(["", "cut short"]),
     leans_on=st.frozensets(st.integers(0, 30).map(lambda n: f"r{n}"), max_size=3),
-)
+).filter(lambda facts: facts.is_complete or not facts.is_archived)  # only complete runs become archives
 
 
 @settings(max_examples=60, deadline=None)
