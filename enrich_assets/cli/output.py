@@ -47,7 +47,9 @@ def write_error(error: EnrichError) -> None:
     if error.where:
         lines.append(f"  where: {clean(error.where)}")
     if error.fix:
-        lines.append(f"  fix:   {clean(error.fix)}")
+        first, *others = error.fix.splitlines() or [""]
+        lines.append(f"  fix:   {clean(first)}")
+        lines += [clean(line) for line in others]  # text to paste keeps its lines
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 

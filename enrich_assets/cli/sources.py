@@ -63,7 +63,7 @@ def check(
     chosen = _chosen(known.sources, names or [])
     if not as_json:
         say(f"Reading {counted(len(chosen), 'source')} …")
-    found = asyncio.run(_all_checked(known, chosen))
+    found = asyncio.run(_all_checked(known, chosen, tell=not as_json))
     if as_json:
         write_json([_as_record(one) for one in found])
     else:
@@ -96,6 +96,9 @@ def add(
         Path | None, typer.Option("--to", metavar="FILE", help="Write it into this settings file.", show_default=False)
     ] = None,
     source_id: Annotated[str, typer.Option("--id", metavar="ID", help="Its ID.", show_default=False)] = "",
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="What it is read as, found out without.", show_default=False)
+    ] = "",
 ) -> None:
     """Find out what kind of source a URL is, and show or write its settings.
 
@@ -109,7 +112,8 @@ def add(
     if source_id:
         _refuse_taken(known.sources, source_id, "")
     _refuse_taken(known.sources, "", url)
-    found = asyncio.run(_probed(known, url))
+    _refuse_unknown_kind(kind)
+    found = asyncio.run(_probed(known, url, kind))
     _refuse_taken(known.sources, "", found.source.url)
     item = _as_item(found, known.sources, source_id)
     print(f"{clean(url)} {found.why}: {counted(len(found.listing.entries), 'entry', 'entries')}.\n")
@@ -162,25 +166,36 @@ def _chosen(sources: Sequence[Source], names: list[str]) -> list[Source]:
     return [by_id[name] for name in dict.fromkeys(names)] or list(sources)
 
 
-async def _all_checked(known: _Sources, chosen: Sequence[Source]) -> list[Checked]:
+async def _all_checked(known: _Sources, chosen: Sequence[Source], *, tell: bool) -> list[Checked]:
     from enrich_assets.web.sources.checking import checked
 
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(source: Source, pages: Pages) -> Checked:
         async with room:
-            return await checked(source, pages, known.now, robots=known.http.robots)
+            found = await checked(source, pages, known.now, robots=known.http.robots)
+        if tell and len(chosen) > 1:
+            say(f"{found.source.id}: {found.status}, {found.seconds:.1f} s")
+        return found
 
     async with _open_pages(known) as pages:
         return list(await asyncio.gather(*(one(source, pages) for source in chosen)))
 
 
-async def _probed(known: _Sources, url: str) -> Found:
+def _refuse_unknown_kind(kind: str) -> None:
+    from enrich_assets.web.sources.kind import kind_names
+
+    known = kind_names()
+    if kind and kind not in known:
+        raise UserError(f"there is no kind {clean(kind)!r:.80} of source.", fix=f"Name one of {', '.join(known)}.")
+
+
+async def _probed(known: _Sources, url: str, kind: str) -> Found:
     from enrich_assets.web.sources.probing import probed
 
     async with _open_pages(known) as pages:
         try:
-            return await probed(url.strip(), pages)
+            return await probed(url.strip(), pages, kind)
         except CallError as error:
             raise UserError(f"cannot be added: {error.what}", where=error.where or url[:300], fix=error.fix) from None
 

@@ -100,6 +100,8 @@ def _problem(model: type[BaseModel], item: Any) -> str:
     # What was got where a key is lacking is everything around it.
     if item["type"] == "missing" or any(_SECRET_NAME.search(str(part)) for part in item["loc"]):
         return f"{path}: {message}"  # what was written there may be the secret itself
+    if item["type"] == "value_error" and isinstance(item["input"], (list, tuple, dict)):
+        return f"{path}: {message}"  # the sentence says what of it is meant
     return f"{path}: {message} (got {item['input']!r:.80})"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,6 +131,52 @@ def test_add_finds_the_kind_and_writes_it_below_the_others(
     assert file.read_text("utf-8") == after
 
 
+def test_add_takes_a_page_of_a_site_for_what_it_is_although_the_site_has_a_feed(
+    empty_place: Any, call: Any, site: str, tmp_path: Path
+) -> None:
+    file = settings_at(tmp_path, site, f"url: 'http://{site}/feed.xml'")
+    for path, arguments, kind in (("/list", (), "listing"), ("/", ("--kind", "listing"), "listing")):
+        done = call(empty_place, "sources", "add", f"http://{site}{path}", "--to", str(file), *arguments)
+        assert done.exit_code == 0, done.output
+        added = yaml.safe_load(file.read_text("utf-8"))["sources"][-1]
+        assert (added["url"], added["kind"]) == (f"http://{site}{path}", kind)
+
+
+def test_a_list_with_nothing_below_it_is_an_empty_one(empty_place: Any, call: Any, site: str, tmp_path: Path) -> None:
+    file = settings_at(tmp_path, site)
+    file.write_text(f"{file.read_text('utf-8')}sources:\n", "utf-8")
+    done = call(empty_place, "sources", "add", f"http://{site}/feed.xml", "--to", str(file), "--id", "mine")
+    assert done.exit_code == 0, done.output
+    assert [one["id"] for one in yaml.safe_load(file.read_text("utf-8"))["sources"]] == ["mine"]
+
+
+def test_what_cannot_be_written_can_be_pasted(empty_place: Any, call: Any, site: str, tmp_path: Path) -> None:
+    file = settings_at(tmp_path, site)
+    before = file.read_text("utf-8")
+    file.write_text(f"{before}sources: [{{id: a, name: A, url: 'http://a.example/feed'}}]\n", "utf-8")
+    done = call(empty_place, "sources", "add", f"http://{site}/feed.xml", "--to", str(file), "--id", "mine")
+    assert done.exit_code == 2 and "Paste this under sources:" in done.stderr
+    pasted = yaml.safe_load("sources:" + done.stderr.partition("under sources:")[2])["sources"]
+    assert (pasted[0]["id"], pasted[0]["kind"]) == ("mine", "feed")
+
+
+def test_an_id_that_stands_twice_is_said_in_one_sentence(
+    empty_place: Any, call: Any, site: str, tmp_path: Path
+) -> None:
+    file = settings_at(tmp_path, site)
+    one = "  - {id: a, name: A, url: 'http://a.example/feed'}\n"
+    file.write_text(f"{file.read_text('utf-8')}sources:\n{one}{one}", "utf-8")
+    done = call(empty_place, "sources", "list", "--settings", str(file))
+    assert done.exit_code == 2 and "sources: the id 'a' stands twice." in done.stderr and "got" not in done.stderr
+
+
+def test_check_says_each_source_as_soon_as_it_is_done(empty_place: Any, call: Any, site: str, tmp_path: Path) -> None:
+    path = settings_at(tmp_path, site, f"url: 'http://{site}/feed.xml'", f"url: 'http://{site}/'")
+    told = call(empty_place, "sources", "check", "--settings", str(path)).stderr
+    assert re.search(r"^s0: ok, \d+\.\d s$", told, re.M) and re.search(r"^s1: failed, \d+\.\d s$", told, re.M)
+    assert "s0:" not in call(empty_place, "sources", "check", "--settings", str(path), "--json").stderr
+
+
 def test_add_begins_a_file_with_a_local_folder_and_ids_stay_apart(empty_place: Any, call: Any, tmp_path: Path) -> None:
     file = tmp_path / "new.yaml"
     for number, folder in enumerate(("one/notes", "two/notes")):
@@ -161,6 +208,7 @@ def test_add_without_a_file_only_shows(empty_place: Any, call: Any, tmp_path: Pa
         (("add", "http://{site}/feed.xml", "--to", "{file}", "--id", "s0"), "there is a source 's0' already"),
         (("add", "http://{site}/feed.xml", "--to", "{file}", "--id", "no id"), "id:"),
         (("add", "http://me:secret@{site}/feed.xml", "--to", "{file}"), "user name or a password"),
+        (("add", "http://{site}/feed.xml", "--kind", "fed"), "there is no kind 'fed'"),
         (("check", "--settings", "{file}", "s7"), "there is no source 's7'"),
         (("check", "--preset", "demo", "--settings", "{file}"), "exclude each other"),
         (("check", "--preset", "dem"), "Did you mean 'demo'"),

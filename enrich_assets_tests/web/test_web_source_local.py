@@ -139,7 +139,9 @@ def test_links_of_pages_to_local_files_are_no_entries(notes):
     assert listing_of(f"<urlset><url><loc>{uri}</loc></url></urlset>", "sitemap", link_pattern="md").entries == ()
 
 
-@pytest.mark.parametrize("body", [bytes(range(256)) * 20, b"word \x00 word " * 100, b"\x89PNG\r\n\x1a\n" + b"\x01\xff" * 99])
+@pytest.mark.parametrize(
+    "body", [bytes(range(256)) * 20, b"word \x00 word " * 100, b"\x89PNG\r\n\x1a\n" + b"\x01\xff" * 99]
+)
 @pytest.mark.parametrize("name", ["x.txt", "x.md", "x.html"])
 def test_what_is_not_text_is_refused_whatever_its_name_says(tmp_path, body, name):
     (tmp_path / name).write_bytes(body)

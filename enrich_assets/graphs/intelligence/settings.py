@@ -57,6 +57,12 @@ class SharedSettings(EngineSettings):
     search: SearchSettings = SearchSettings()
     """Where backgrounds are searched."""
 
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _empty_is_none(cls, sources: object) -> object:
+        """The key with nothing below it is how a file begins."""
+        return () if sources is None else sources
+
     @field_validator("categories", "sources")
     @classmethod
     def _ids_are_unique(cls, items: tuple[Category | Source, ...]) -> tuple[Category | Source, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page, Pages
@@ -30,20 +31,23 @@ class Found:
     why: str
 
 
-async def probed(address: str, pages: Pages) -> Found:
+async def probed(address: str, pages: Pages, kind: str = "") -> Found:
     """The source that stands behind a URL or a path, its id and name made of what it calls itself.
 
-    A feed or sitemap as it stands; of a page the feed that it names or that its site has; else an article by what its
-    markup says of it, or a listing. Raises CallError.
+    Of the `kind` that is asked for, where one is. Else a feed or sitemap as it stands; an article by what its markup
+    says of it; of another page the feed that it names; of a home page also the feed or sitemap that its site has; else
+    a listing. Raises CallError.
     """
     local = _local(address)
+    if kind:
+        return await _of_kind(kind, address, local, pages)
     if local is not None:
         return await _as_it_stands(local, pages, f"is a local {local.kind}")
     if not _ADDRESS.match(address):
         raise FinalError(
             "is neither a URL nor a path.", where=address[:300], fix="Write the whole address.", kind="bad_url"
         )
-    url = address if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", address) else f"https://{address}"
+    url = _with_scheme(address)
     source = _named(url, "feed", registered_domain(url) or "source")
     page = await pages.get(url)
     kind = await asyncio.to_thread(kind_of, source, page)
@@ -58,6 +62,9 @@ async def probed(address: str, pages: Pages) -> Found:
         )
     if await asyncio.to_thread(_is_article, page):
         return await _as_it_stands(source.model_copy(update={"kind": "page"}), pages, "is an article")
+    if not _is_home(page.final_url) and not await asyncio.to_thread(site.advertised, page):
+        # What stands at the common places is the site's, and this page is a part of it.
+        return await _as_it_stands(source.model_copy(update={"kind": "listing"}), pages, "is a page without a feed")
     try:
         candidate, listing = await site.discovered(source.model_copy(update={"kind": "site"}), pages)
     except FinalError as error:
@@ -69,6 +76,21 @@ async def probed(address: str, pages: Pages) -> Found:
     return _with_title(
         Found(found, replace(listing, taken=""), f"is a page whose site has this {candidate.kind}, {candidate.why}")
     )
+
+
+async def _of_kind(kind: str, address: str, local: Source | None, pages: Pages) -> Found:
+    url = _with_scheme(address)
+    source = local or _named(url, kind, registered_domain(url) or "source")
+    return await _as_it_stands(source.model_copy(update={"kind": kind}), pages, f"is read as {kind}")
+
+
+def _with_scheme(address: str) -> str:
+    return address if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", address) else f"https://{address}"
+
+
+def _is_home(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.path in ("", "/") and not parts.query
 
 
 async def _as_it_stands(source: Source, pages: Pages, why: str) -> Found:
