@@ -250,7 +250,10 @@ def test_a_local_file_without_text_is_not_given_to_a_browser(tmp_path: Path, kin
     url = str(notes if kind == "folder" else notes / "empty.html")
 
     async def read(site: Site) -> Created:
-        return await site.scraped(url=url, kind=kind, javascript="when_empty")
+        given = {"id": "local", "name": "N", "row_id": "local", "url": url, "kind": kind, "javascript": "when_empty"}
+        found = await scraped(given, site.clients, Settings())
+        assert isinstance(found, Created)
+        return found
 
     found, _ = run(tmp_path, {}, read)
-    assert [drop.reason for _, drop in found.dropped] == ["no_text"] and not found.failed
+    assert (list(found.failed), [drop.reason for _, drop in found.dropped]) == ([], ["no_text"])
