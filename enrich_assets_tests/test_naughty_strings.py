@@ -77,8 +77,9 @@ class Feeds:
 
 
 def said(text: str) -> str:
-    """What of a text can be seen: no white space, no control and format characters."""
-    return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+    """What of a text can be seen: no white space, no control and format characters, no noncharacters."""
+    seen = (c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+    return "".join(c for c in seen if ord(c) & 0xFFFE != 0xFFFE)
 
 
 @pytest.mark.parametrize("every", [pytest.param(16, id="short"), pytest.param(1, id="long", marks=pytest.mark.long)])
