@@ -6,7 +6,7 @@ The clients themselves stand on higher floors (web, models, evidence); each of t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -39,7 +39,7 @@ class Page:
     http_status: int
     content_type: str
     charset: str
-    body: bytes
+    body: bytes = field(repr=False)
     sha256: str
     fetched_at: datetime
     fetch_method: str

@@ -96,10 +96,9 @@ def _of_usage(usage: Usage, history: Mapping[str, Envelope]) -> Iterator[tuple[s
     for field in (*SPENT, "seconds"):
         yield f"/usage/totals/{field}", Origin(artifact="report", field=f"sum of /usage/phases/*/{field}")
     for index, traffic in enumerate(usage.sources):
+        # Also for what has no value now: two honest runs differ in that, and the origins count for the data hash.
         for field in ("bytes", "seconds", "not_modified_share"):
-            if getattr(traffic, field) is not None:
-                origin = Origin(artifact=SOURCES, field=field, row_id=traffic.source_id)
-                yield f"/usage/sources/{index}/{field}", origin
+            yield f"/usage/sources/{index}/{field}", Origin(artifact=SOURCES, field=field, row_id=traffic.source_id)
 
 
 def _of_sources(sources: Sequence[SourceEntry], articles_in: str) -> Iterator[tuple[str, Origin]]:
