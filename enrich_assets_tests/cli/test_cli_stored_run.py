@@ -73,9 +73,8 @@ def paid(place: Any) -> list[tuple[Any, ...]]:
 
 
 def test_the_stored_run_is_small_and_has_what_was_paid(stored: Any) -> None:
-    assert (
-        sum(path.stat().st_size for path in STORED.iterdir()) <= 400_000
-    )  # figures and profiles of ten phases, and three reports
+    # Bytes: with the figures and profiles of ten phases and reports of three kinds.
+    assert sum(path.stat().st_size for path in STORED.iterdir()) <= 400_000
     found = envelopes(stored)
     assert {envelope.package_version for envelope in found.values()} == {"0.1.0"}
     asked = {"tier2", "tier3", "paraphrased", "enriched"}
