@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,5 +63,6 @@ def test_an_archived_run_is_shown_like_any_other(own: Served) -> None:
 
 
 def test_a_page_that_was_forgotten_is_said_to_be(own: Served) -> None:
+    shutil.rmtree(str(own.store.root / "texts"))
     ForgottenFile(own.store.root).begin(pattern_of("policy-desk.example"), "2026-01-01T06:00:00Z")
     assert "forgotten on request" in own.get(f"/runs/Stored/row?id={ROW}").text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import httpx
@@ -192,6 +193,7 @@ def test_a_run_that_the_ledger_does_not_know_is_shown_by_its_files(stored: Serve
 
 def test_evidence_of_a_page_that_is_gone_says_so(own: Served) -> None:
     run_id = folder_of(own).name
+    shutil.rmtree(str(own.store.root / "texts"))
     assert "not the text that was taken from it" in own.get(f"/runs/{run_id}/row?id={ROW}").text
     for page in (Path(str(own.store.root)) / "pages").rglob("*.gz"):
         page.unlink()
