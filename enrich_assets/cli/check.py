@@ -174,7 +174,7 @@ def _check_run(
     broken |= {name: f"{what}." for name, what in lost.items()}
     named = [name for name in graph.names if name in broken]
     damage += [f"{run_id} {name}: {broken[name]}" for name in named]
-    if named:
+    if named and not place.store.run_folder(graph.name, run_id).is_archived:
         damage.append(f"{run_id}: enrich resume {run_id} makes {named[0]} and what follows again.")
     if instance is not None:
         closed = close_dead_launches(instance, run_id, ledger=place.ledger)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -16,7 +14,7 @@ from upath import UPath
 
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing, ArtifactRefused, StorageError
-from enrich_assets.core.files import is_local, local_path, names_in, read_bytes, remove, write_atomic
+from enrich_assets.core.files import names_in
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.store import latest as latest_view
@@ -42,9 +40,9 @@ from enrich_assets.store.publication import (
     side_file,
 )
 from enrich_assets.store.rollback import put_version
+from enrich_assets.store.root import check_writable, root_from
 from enrich_assets.store.unpublishing import unpublish
 
-_DEFAULT_ROOT = "data"
 _RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 
 
@@ -66,47 +64,11 @@ class Store:
         Raises StorageError for remote storage without ENRICH_LEDGER_URL: the default ledger is a file beside the
         artifacts, which an object store cannot hold.
         """
-        values = os.environ if environment is None else environment
-        name = values.get("ENRICH_STORAGE", "").strip() or _DEFAULT_ROOT
-        try:
-            root = UPath(name)
-        except (ValueError, ImportError) as error:
-            raise StorageError(
-                f"the storage cannot be opened: {error}.", where=_shown(name), fix="Correct ENRICH_STORAGE."
-            ) from error
-        if "://" in name and not getattr(root, "protocol", ""):
-            # universal-pathlib takes an unknown scheme for the name of a local folder.
-            raise StorageError(
-                f"no storage is known for {name.split('://', 1)[0]}://.",
-                where=_shown(name),
-                fix="Correct ENRICH_STORAGE: a folder, or a URL like s3://bucket/folder.",
-            )
-        if not is_local(root) and not values.get("ENRICH_LEDGER_URL", "").strip():
-            raise StorageError(
-                "remote storage needs a ledger of its own.",
-                where=_shown(name),
-                fix="Set ENRICH_LEDGER_URL to a Postgres database, or ENRICH_STORAGE to a local folder.",
-            )
-        return cls(root)
+        return cls(root_from(os.environ if environment is None else environment))
 
     def check_writable(self, minimum_free_bytes: int = 50_000_000) -> None:
         """Writes, reads and removes a small file; raises StorageError if that fails or too little space is left."""
-        probe = self.root / f"probe-{secrets.token_hex(8)}.txt"
-        content = b"a file that shows that this storage can be written\n"
-        write_atomic(probe, content)
-        try:
-            if read_bytes(probe) != content:
-                raise StorageError("what was written is not what is read.", where=str(probe), fix="Check the disk.")
-        finally:
-            remove(probe)
-        if is_local(self.root):
-            free = shutil.disk_usage(local_path(self.root)).free
-            if free < minimum_free_bytes:
-                raise StorageError(
-                    f"{free / 1e6:,.0f} MB are free, and {minimum_free_bytes / 1e6:,.0f} MB are needed.",
-                    where=str(self.root),
-                    fix="Free some space there, or set ENRICH_STORAGE to another place.",
-                )
+        check_writable(self.root, minimum_free_bytes)
 
     def publish(self, result: PhaseResult, *, reports: Mapping[str, bytes] | None = None) -> Envelope:
         """Publishes a phase's result with its side tables, figures and `reports`, whole or not at all.
@@ -344,8 +306,3 @@ def _time_in(artifact_id: str) -> datetime | None:
         return datetime.strptime(artifact_id.split("-", 1)[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _shown(name: str) -> str:
-    """A storage URL without user and password."""
-    return re.sub(r"//[^/@\s]*@", "//…@", name)

@@ -1,14 +1,14 @@
 """The one http client: a GET through the address guard, with a deadline, a cap and redirects by hand.
 
 Belongs here: everything between a URL and its decompressed body. Caching belongs to `web.pages`, retries to
-`engine.calls`, whose turn it is to `web.politeness`, what a site allows to `web.robots`.
+`engine.calls`, whose turn it is to `web.politeness`, what a site allows to `web.robots`,
+what an answer holds to `web.answers`.
 """
 
 from __future__ import annotations
 
 import ssl
 import time
-import zlib
 from asyncio import timeout
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -24,7 +24,7 @@ import httpx
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.engine.deadlines import waiting_for_a_turn
-from enrich_assets.web.decompress import coding_of, decompressed
+from enrich_assets.web.answers import Reading, body_of, final, readable, transient
 from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, on_the_wire, refused
 from enrich_assets.web.politeness import Turns
 from enrich_assets.web.retry import retry_after
@@ -34,18 +34,9 @@ from enrich_assets.web.transport import transport_errors
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
 _REDIRECTS = {301, 302, 303, 307, 308}
-_WORTH_ANOTHER_TRY = {408, 425, 429}
 _ASKS_FOR_REST = {429, 503}
-_VALIDATORS = {"if-none-match", "if-modified-since"}
 _FOR_ANY_HOST = {"accept"}
 """What is sent to another scheme, host or port than the one that was asked for."""
-_NOT_KEPT = {"set-cookie", "set-cookie2", "authorization", "proxy-authorization", "www-authenticate"}
-_NO_TEXT = ("audio/", "video/", "image/", "font/", "model/", "application/zip", "application/x-zip", "application/x-7z",
-            "application/x-rar", "application/vnd.rar", "application/x-tar", "application/x-bzip", "application/x-xz",
-            "application/x-iso9660", "application/x-msdownload", "application/x-msdos-program",
-            "application/x-shockwave-flash", "application/vnd.android.package-archive", "application/java-archive",
-            "application/wasm")  # fmt: skip
-"""Beginnings of content types that are not worth their bytes; gzip is not among them, for sitemaps come so."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +52,6 @@ class Fetched:
     """How long the requests took, without what was waited for their turns."""
     redirects: tuple[str, ...] = ()
     """The URLs that were asked on the way, `final_url` excluded."""
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """How one request is made and its answer read."""
-
-    sent: Mapping[str, str]
-    limit: int
-    is_crawling: bool = False
-    """Whether robots.txt decides, and only text is worth reading."""
-    spares_host: bool = False
-    """Whether the host's turns and its wish for rest count."""
-    spacing: float = 0.0
-    is_cut: bool = False
-    """Whether a body beyond the limit is cut off instead of refused."""
-    whatever_status: bool = False
-    posts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +131,7 @@ class HttpClient:
         """
         with _named(url):
             sent = {"accept": accept, **(validators or {})}
-            reading = _Reading(sent, self.settings.max_bytes, is_crawling=robots, spares_host=robots)
+            reading = Reading(sent, self.settings.max_bytes, is_crawling=robots, spares_host=robots)
             return await self._follow(url, reading, self.settings.max_redirects)
 
     async def post_json(self, url: str, content: Mapping[str, Any], *, headers: Mapping[str, str]) -> Fetched:
@@ -169,7 +143,7 @@ class HttpClient:
         sent = {"accept": "application/json", **headers}
         with _named(url):
             target = self.guard.checked(url)
-            reading = _Reading(sent, self.settings.max_bytes, whatever_status=True, posts=content)
+            reading = Reading(sent, self.settings.max_bytes, whatever_status=True, posts=content)
             hop = await self._hop(url, target, reading, self.settings.deadline_seconds)
             return hop.fetched(url, target, hop.seconds)
 
@@ -195,7 +169,7 @@ class HttpClient:
         finally:
             self._turns.give_back(turn)
 
-    async def _follow(self, url: str, reading: _Reading, max_redirects: int) -> Fetched:
+    async def _follow(self, url: str, reading: Reading, max_redirects: int) -> Fetched:
         current = self.guard.checked(url)
         passed: list[str] = []
         allowed = left = self.settings.deadline_seconds
@@ -210,7 +184,7 @@ class HttpClient:
                 return hop.fetched(url, current, allowed - left, tuple(passed))
             passed.append(str(current))
             if len(passed) > max_redirects:
-                raise _final(
+                raise final(
                     "too_many_redirects",
                     url,
                     f"more than {max_redirects} redirects.",
@@ -219,7 +193,7 @@ class HttpClient:
             try:
                 target = urljoin(str(current), hop.location)
             except ValueError:
-                raise _final("bad_url", url, f"it redirects to no usable URL ({hop.location[:200]!r}).") from None
+                raise final("bad_url", url, f"it redirects to no usable URL ({hop.location[:200]!r}).") from None
             previous, current = current, self.guard.checked(target)
             if _origin(current) != _origin(previous):
                 sent = {name: value for name, value in reading.sent.items() if name.lower() in _FOR_ANY_HOST}
@@ -247,7 +221,7 @@ class HttpClient:
         return min(rules.crawl_delay, self.settings.longest_crawl_delay_seconds), waited
 
     async def _robots_file(self, url: str) -> Answer:
-        reading = _Reading(
+        reading = Reading(
             {"accept": "text/plain,*/*;q=0.8"},
             MOST_BYTES,
             spares_host=True,
@@ -263,7 +237,7 @@ class HttpClient:
             return Answer(int(status), b"", 0.0)
         return Answer(found.http_status, found.body, found.seconds)
 
-    async def _hop(self, url: str, target: httpx.URL, reading: _Reading, seconds: float) -> _Hop:
+    async def _hop(self, url: str, target: httpx.URL, reading: Reading, seconds: float) -> _Hop:
         """One request for `target` on the way of `url`, within so many seconds from when its turn has come."""
         if self._session is None:
             raise RuntimeError("HttpClient is used outside its context")
@@ -274,32 +248,15 @@ class HttpClient:
         try:
             with transport_errors(url, self.settings.deadline_seconds):
                 async with timeout(max(0.0, seconds)), _asked(self._session, target, reading) as response:
-                    status, headers = response.status, _readable(response.headers)
+                    status, headers = response.status, readable(response.headers)
                     location = headers.get("location", "") if status in _REDIRECTS else ""
                     rest = retry_after(headers, self.clock()) if status in _ASKS_FOR_REST else None
                     if reading.spares_host and rest:
                         self._turns.rest(host, rest)
-                    body = b"" if location else await self._worth_reading(response, headers, url, reading)
+                    body = b"" if location else await body_of(response, headers, url, reading, self.clock())
                     return _Hop(status, headers, location, body, time.monotonic() - started)
         finally:
             self._turns.give_back(turn)
-
-    async def _worth_reading(
-        self, response: aiohttp.ClientResponse, headers: Mapping[str, str], url: str, reading: _Reading
-    ) -> bytes:
-        status = response.status
-        if not reading.whatever_status:
-            if status == 304 and any(name.lower() in _VALIDATORS for name in reading.sent):
-                return b""
-            if not 200 <= status < 300:
-                what = f"the server answered {status} {response.reason or ''}".rstrip() + "."
-                if status >= 500 or status in _WORTH_ANOTHER_TRY:
-                    wish = retry_after(headers, self.clock())
-                    raise _transient(f"http_{status}", url, what, retry_after=wish)
-                raise _final(f"http_{status}", url, what, fix="Correct the URL, or remove the source.")
-            if reading.is_crawling:
-                _raise_for_type(headers.get("content-type", ""), url)
-        return await _body(response, coding_of(headers.get("content-encoding", "")), url, reading)
 
 
 @cache
@@ -309,62 +266,11 @@ def _tls() -> ssl.SSLContext:
 
 
 def _asked(
-    session: aiohttp.ClientSession, target: httpx.URL, reading: _Reading
+    session: aiohttp.ClientSession, target: httpx.URL, reading: Reading
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     if reading.posts is not None:
         return session.post(on_the_wire(target), json=dict(reading.posts), headers=reading.sent, allow_redirects=False)
     return session.get(on_the_wire(target), headers=reading.sent, allow_redirects=False)
-
-
-def _readable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers with lower-case names, without secrets, in characters that can be stored."""
-    found: dict[str, str] = {}
-    for name, value in headers.items():
-        name = name.lower()
-        if name not in _NOT_KEPT:
-            # aiohttp keeps bytes that are no UTF-8 as lone surrogates.
-            text = value if value.isascii() else _text(value.encode("utf-8", "surrogateescape"))
-            found[name] = f"{found[name]}, {text}" if name in found else text
-    return found
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
-
-
-async def _body(response: aiohttp.ClientResponse, coding: str, url: str, reading: _Reading) -> bytes:
-    limit = reading.limit
-    body = bytearray()
-    try:
-        async for piece in decompressed(_at_most(response.content.iter_any(), limit), coding):
-            body += piece
-            if len(body) > limit:
-                break
-        else:
-            return bytes(body)
-    except zlib.error as error:
-        raise _final("bad_encoding", url, f"its content coding {coding!r} cannot be read ({error}).") from None
-    except _TooMuch:
-        pass
-    if reading.is_cut:
-        return bytes(body[:limit])
-    raise _final("too_large", url, f"the document is larger than {limit:,} bytes.", fix="Raise http.max_bytes.")
-
-
-class _TooMuch(Exception):
-    """More came over the wire than the document may have; what is packed can be larger than what it holds."""
-
-
-async def _at_most(pieces: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    taken = 0
-    async for piece in pieces:
-        taken += len(piece)
-        yield piece
-        if taken > limit:
-            raise _TooMuch
 
 
 @contextmanager
@@ -379,17 +285,11 @@ def _named(url: str) -> Iterator[None]:
     except TransientError as error:
         if isinstance(error, RulesUnknown) or error.kind not in ("dns", "resting"):
             raise
-        raise _transient(error.kind, url, error.what, fix=error.fix, retry_after=error.retry_after) from None
+        raise transient(error.kind, url, error.what, fix=error.fix, retry_after=error.retry_after) from None
     except FinalError as error:
         if error.kind != "dns":
             raise
-        raise _final("dns", url, error.what, fix=error.fix) from None
-
-
-def _raise_for_type(content_type: str, url: str) -> None:
-    if content_type.strip().lower().startswith(_NO_TEXT):
-        shown = content_type.partition(";")[0].strip()[:100]
-        raise _final("content_type", url, f"it is of the type {shown!r}, which holds no text.", fix="Leave it out.")
+        raise final("dns", url, error.what, fix=error.fix) from None
 
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
@@ -408,11 +308,3 @@ def _place(url: httpx.URL) -> str:
     """Whose turn a URL needs: that of its host, and on a port of its own that of another server than the host's."""
     host = url.raw_host.decode("ascii")
     return host if url.port is None or url.port in DEFAULT_PORTS.values() else f"{host}:{url.port}"
-
-
-def _final(kind: str, url: str, what: str, *, fix: str = "") -> FinalError:
-    return FinalError(what, where=url[:500], fix=fix, kind=kind)
-
-
-def _transient(kind: str, url: str, what: str, *, fix: str = "", retry_after: float | None = None) -> TransientError:
-    return TransientError(what, where=url[:500], fix=fix, kind=kind, retry_after=retry_after)
