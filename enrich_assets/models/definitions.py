@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from enrich_assets.models.cues import TITLES
 from enrich_assets.models.text import STOP_WORDS, sentences
@@ -33,12 +34,32 @@ def definition_sentence(name: str, text: str) -> str | None:
     and the name must be the subject of its "is": "a change to X is the …" does not say what X is. Stronger forms win
     over weaker ones, earlier sentences over later ones. The weakest is a noun before the name: "the software maker X".
     """
+    parts = name.split()
     all_sentences = [s for s in sentences(text) if len(s) <= 600 and re.search(r"[.!?][\"'”’)]*$", s)]
+    best: tuple[float, str] | None = None
+    for index, sentence in enumerate(all_sentences):
+        if not all(part in sentence for part in parts):
+            continue  # found out at a hundredth of the price
+        for pattern, strength in _patterns(name):
+            match = pattern.search(sentence)
+            if match is None or _is_part_of_a_name(sentence[: match.start("name")]):
+                continue
+            if _says_nothing(match.group()) or _is_aside_of_nothing(sentence, match):
+                continue
+            worth = strength - min(0.2, 0.01 * index) - (0.1 if len(sentence) > 350 else 0)
+            if best is None or worth > best[0]:
+                best = (worth, sentence)
+    return best[1] if best else None
+
+
+@lru_cache(maxsize=256)
+def _patterns(name: str) -> list[tuple[re.Pattern[str], float]]:
+    """How a sentence may say what the name is, and how strong that is."""
     exact = r"(?<![\w-])(?P<name>" + r"\s+".join(map(re.escape, name.split())) + r")(?![\w-])"
     aside = r"(?: \([^)]{1,200}\)|, (?:or|also known as|short for) [^,]{1,60},)?"
     noun = r"(?:[\w'’-]+,? ){0,6}?[\w-]{3,}"
     start = rf"^[\"“]?(?:The |{_TITLE}{{1,2}})?{exact}"
-    patterns = (
+    found = (
         (rf"{start}{aside}(?:, [^,]{{1,80}},)? (?:is|was|are|were) {_ARTICLE} {noun}", 1.0),
         (rf"{start}{aside} (?:is|was|are|were) (?:[\w-]+['’]s? )(?:[\w'’-]+ ){{1,5}}", 0.75),
         (rf"{start}{aside}, {_ARTICLE} [^,;]{{8,120}}[,.;]", 0.8),
@@ -48,18 +69,7 @@ def definition_sentence(name: str, text: str) -> str | None:
         (rf"{exact}, (?:\w+ )?(?:chief|head|director|president|founder|professor|chair)\b[^,;]{{0,100}}[,.;]", 0.65),
         (rf"\b(?:[Tt]he|[Aa]n?) (?:[\w’'-]+ ){{1,4}}{_KIND} {exact}(?! (?:and|or)\b)", 0.5),
     )
-    best: tuple[float, str] | None = None
-    for index, sentence in enumerate(all_sentences):
-        for pattern, strength in patterns:
-            match = re.search(pattern, sentence)
-            if match is None or _is_part_of_a_name(sentence[: match.start("name")]):
-                continue
-            if _says_nothing(match.group()) or _is_aside_of_nothing(sentence, match):
-                continue
-            worth = strength - min(0.2, 0.01 * index) - (0.1 if len(sentence) > 350 else 0)
-            if best is None or worth > best[0]:
-                best = (worth, sentence)
-    return best[1] if best else None
+    return [(re.compile(pattern), strength) for pattern, strength in found]
 
 
 def _is_part_of_a_name(before: str) -> bool:

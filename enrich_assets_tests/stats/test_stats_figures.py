@@ -22,8 +22,9 @@ from enrich_assets.stats.figures.document_bars import DocumentBars
 from enrich_assets.stats.figures.drop_reasons import DropReasons
 from enrich_assets.stats.figures.funnel import Funnel
 from enrich_assets.stats.figures.histogram import Histogram, histogram
+from enrich_assets.stats.figures.lettering import readable, width_of
 from enrich_assets.stats.figures.phase_bars import PhaseBars
-from enrich_assets.stats.figures.picture import WIDTH, readable, width_of
+from enrich_assets.stats.figures.picture import WIDTH
 from enrich_assets.stats.figures.scatter import MOST_DOTS, Scatter, rank_correlation
 from enrich_assets.stats.figures.spreads import Spreads
 from enrich_assets.stats.figures.timeline import Timeline, per_day

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from enrich_assets.stats.figures.lettering import fitting, readable, width_of
 from enrich_assets.stats.figures.picture import (
     BLUE,
     GREY,
@@ -21,9 +22,6 @@ from enrich_assets.stats.figures.picture import (
     VERMILION,
     WIDTH,
     Picture,
-    fitting,
-    readable,
-    width_of,
 )
 
 COLOURS = {"kept": BLUE, "dropped": VERMILION, "failed": PURPLE, "rest": GREY}

@@ -1,4 +1,4 @@
-"""Sparks: figures the size of a word, as SVG of at most 700 characters. Written by hand; matplotlib's have 5 KB."""
+"""Sparks: figures the size of a word, as SVG of at most 700 characters. By hand: a plotting library's have 5 KB."""
 
 from __future__ import annotations
 
