@@ -82,7 +82,7 @@ def said(text: str) -> str:
     return "".join(c for c in seen if ord(c) & 0xFFFE != 0xFFFE)
 
 
-@pytest.mark.parametrize("every", [pytest.param(16, id="short"), pytest.param(1, id="long", marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [pytest.param(32, id="short"), pytest.param(1, id="long", marks=pytest.mark.long)])
 @pytest.mark.timeout(900)
 def test_naughty_strings_change_no_path_break_no_artifact_and_are_not_lost(
     house: House, tmp_path: Path, every: int
@@ -138,8 +138,8 @@ def test_naughty_strings_change_no_path_break_no_artifact_and_are_not_lost(
     assert [path for path in paths if not _PATH.match(path)] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "home"]
 
-    for command in (["check"], ["runs"], ["show", run_id], ["show", run_id, "scraped"], ["show", run_id, "tier1"],
-                    ["show", run_id, "enriched"], ["show", run_id, "validated"], ["show", strings[0]]):  # fmt: skip
+    phases = ("scraped", "tier1", "enriched", "validated") if every == 1 else ("scraped",)
+    for command in (["check"], ["runs"], ["show", strings[0]], *(["show", run_id, phase] for phase in phases)):
         done = subprocess.run(
             [sys.executable, "-m", "enrich_assets.cli.main", *command],
             env={**os.environ, "ENRICH_STORAGE": str(house.storage), "PYTHONIOENCODING": "utf-8"},

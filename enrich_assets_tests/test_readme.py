@@ -55,6 +55,7 @@ def test_every_command_of_the_readme_runs(place: dict[str, str]) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
+@pytest.mark.long
 def test_the_ui_command_of_the_readme_answers_and_ends(place: dict[str, str]) -> None:
     process = subprocess.Popen(
         ["enrich", "ui"],
@@ -63,7 +64,6 @@ def test_the_ui_command_of_the_readme_answers_and_ends(place: dict[str, str]) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         assert process.stdout is not None

@@ -93,7 +93,7 @@ def calls_by_phase(house: House, run_id: str) -> dict[str, int]:
     return {name: count for name, count in used.items() if count}
 
 
-@pytest.mark.parametrize("pages", [pytest.param(60, id="short"), pytest.param(500, id="long", marks=pytest.mark.long)])
+@pytest.mark.parametrize("pages", [pytest.param(20, id="short"), pytest.param(500, id="long", marks=pytest.mark.long)])
 @pytest.mark.timeout(1200)
 def test_a_second_crawl_costs_what_changed(house: House, pages: int) -> None:
     with ManyPages(pages) as site, ModelServer(answers=newsroom_answer) as server:
@@ -139,8 +139,8 @@ def test_a_second_crawl_costs_what_changed(house: House, pages: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_another_process_extracts_nothing_again(house: House) -> None:
-    with ManyPages(20, validator="last-modified") as site, ModelServer(answers=newsroom_answer) as server:
-        settings = crawl_settings(site, server, 20)
+    with ManyPages(9, validator="last-modified") as site, ModelServer(answers=newsroom_answer) as server:
+        settings = crawl_settings(site, server, 9)
         first = house.begin(settings)
         assert house.resume(first, up_to="validated").succeeded
         site.forget_counts()
@@ -157,8 +157,8 @@ def test_another_process_extracts_nothing_again(house: House) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_server_without_validators_sends_bodies_and_nothing_else_happens(house: House) -> None:
-    with ManyPages(20, validator="none") as site, ModelServer(answers=newsroom_answer) as server:
-        settings = crawl_settings(site, server, 20)
+    with ManyPages(9, validator="none") as site, ModelServer(answers=newsroom_answer) as server:
+        settings = crawl_settings(site, server, 9)
         first = house.begin(settings)
         assert house.resume(first, up_to="validated").succeeded
         site.forget_counts()
@@ -166,7 +166,7 @@ def test_a_server_without_validators_sends_bodies_and_nothing_else_happens(house
         again = house.begin(settings)
         with extractions() as second:
             assert house.resume(again, up_to="validated").succeeded
-        assert {site.bodies[site.url(number)] for number in range(20)} == {1}
+        assert {site.bodies[site.url(number)] for number in range(9)} == {1}
         assert (second.extracted, server.calls - calls) == (0, 0)
         assert hashes(house, again) == hashes(house, first)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from enrich_assets.core.errors import Stopped
 
-GRACE_SECONDS = 7.0
+GRACE_SECONDS = 6.0
 """Time for what is on the wire to land and be committed."""
 PAUSED = "paused"
 """The reason of a stop that a person asked for with `enrich pause`."""

@@ -210,7 +210,6 @@ def test_ctrl_c_ends_with_130_and_the_run_can_be_resumed(empty_place: Any, call:
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         _wait_until(lambda: process.poll() is not None or "scraped" in _recorded(empty_place), 60)
@@ -273,7 +272,6 @@ def test_the_ui_takes_a_free_port_when_3000_is_taken_and_ctrl_c_ends_it(empty_pl
             text=True,
             encoding="utf-8",
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         try:
             assert process.stdout is not None
@@ -291,6 +289,7 @@ def test_the_ui_takes_a_free_port_when_3000_is_taken_and_ctrl_c_ends_it(empty_pl
     assert not _answers(f"{address}/server_info")
 
 
+@pytest.mark.long
 def test_the_ui_of_a_script_that_ignores_interrupts_leaves_no_process_behind(empty_place: Any) -> None:
     process = subprocess.Popen(
         empty_place.command("ui"),

@@ -42,7 +42,6 @@ def running(place: Any, server: ModelServer) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         yield process
@@ -106,7 +105,7 @@ def opened_instance(place: Any) -> Iterator[Any]:
     ("number", "state"),
     [
         pytest.param(signal.SIGTERM, "busy", id="sigterm-busy"),
-        pytest.param(signal.SIGINT, "idle", id="sigint-idle"),
+        pytest.param(signal.SIGINT, "idle", id="sigint-idle", marks=pytest.mark.long),
         pytest.param(signal.SIGINT, "busy", id="sigint-busy", marks=pytest.mark.long),
         pytest.param(signal.SIGTERM, "idle", id="sigterm-idle", marks=pytest.mark.long),
     ],
@@ -122,6 +121,7 @@ def test_a_signal_ends_a_command_in_time_and_dagster_says_canceled(
         gone(empty_place, process, began)
 
 
+@pytest.mark.long
 def test_a_run_that_is_cancelled_in_dagster_ends_in_time_and_resumes_where_it_stood(
     empty_place: Any, server: ModelServer
 ) -> None:

@@ -56,7 +56,6 @@ def daemon(room: Room, environment: dict[str, str]) -> Iterator[None]:
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster._daemon", "run", "-f", "tiny.py", "-a", "defs"],
             cwd=room.home, env=environment, stdout=log, stderr=log, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
     try:
         yield
@@ -109,6 +108,7 @@ def command(room: Room, environment: dict[str, str], *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_inbox_and_new_run_make_one_run_each_and_none_twice_after_a_restart(room: Room) -> None:
     (room.home / "tiny.py").write_text(TINY, encoding="utf-8")
     (room.home / "begin.yaml").write_text(BEGIN, encoding="utf-8")

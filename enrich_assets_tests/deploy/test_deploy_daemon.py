@@ -57,7 +57,6 @@ class Place:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dagster._daemon", "run", "-f", "at.py", "-a", "defs"],
                 cwd=self.home, env=self.environment, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )  # fmt: skip
         try:
             yield

@@ -26,8 +26,15 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "dark"),
+        (1280, "light"),
+        pytest.param(390, "light", marks=pytest.mark.long),
+        pytest.param(1280, "dark", marks=pytest.mark.long),
+    ],
+)
 def test_every_page_is_silent_and_fits_the_screen(stored: Served, tmp_path: Path, width: int, scheme: str) -> None:
     with tab(stored.url, width=width, scheme=scheme) as opened:
         for name, path in PAGES.items():

@@ -229,7 +229,6 @@ def running_dagster(folder: Path, *, home: Path | None = None, storage: Path | N
             env=environment_of(home, storage),
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     dagster = Dagster(home, storage, port, process)
     try:

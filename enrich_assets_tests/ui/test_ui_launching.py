@@ -154,6 +154,7 @@ def test_new_run_has_a_place_while_four_runs_work_and_a_fifth_waits(dagster: Dag
                 dagster.wait_until_ended(one, 40)
 
 
+@pytest.mark.long
 def test_another_project_shows_and_makes_our_assets_under_its_prefix(tmp_path: Path) -> None:
     home, storage = prepare_home(tmp_path)
     (home / "theirs.py").write_text(FOREIGN, encoding="utf-8")
