@@ -11,7 +11,7 @@ from enrich_assets.cli.output import say
 from enrich_assets.cli.place import Place, open_place
 
 _PATIENCE_SECONDS = 12.0
-"""A phase that is asked to stop has seven seconds for what is on the wire, and hears of it within two."""
+"""A phase that is asked to stop has six seconds for what is on the wire, and hears of it within two."""
 
 
 def pause(
