@@ -58,24 +58,7 @@ def write_atomic(path: UPath, data: bytes, *, survives_power_cut: bool = True) -
         except Exception as error:  # every backend has its own exceptions, from libraries that load on use
             raise storage_error("cannot be written", path, error) from error
         return
-    target = local_path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                if survives_power_cut:
-                    os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        if survives_power_cut:
-            _sync_folder(target.parent)
-    except OSError as error:
-        raise storage_error("cannot be written", path, error) from error
+    _replace(path, lambda file: file.write(data), survives_power_cut)
 
 
 def write_atomic_by(path: UPath, write: Callable[[IO[bytes]], None]) -> None:
@@ -94,6 +77,10 @@ def write_atomic_by(path: UPath, write: Callable[[IO[bytes]], None]) -> None:
             except Exception as error:  # as in write_atomic
                 raise storage_error("cannot be written", path, error) from error
         return
+    _replace(path, write, survives_power_cut=True)
+
+
+def _replace(path: UPath, write: Callable[[IO[bytes]], object], survives_power_cut: bool) -> None:
     target = local_path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
@@ -102,12 +89,14 @@ def write_atomic_by(path: UPath, write: Callable[[IO[bytes]], None]) -> None:
             with temporary.open("w+b") as file:
                 write(file)
                 file.flush()
-                os.fsync(file.fileno())
+                if survives_power_cut:
+                    os.fsync(file.fileno())
             temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        if survives_power_cut:
+            _sync_folder(target.parent)
     except OSError as error:
         raise storage_error("cannot be written", path, error) from error
 
