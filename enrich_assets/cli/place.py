@@ -46,7 +46,10 @@ class Place:
                 if reference in self.store.runs(graph.name):
                     return graph, reference
             raise
-        named = str(next(run["graph"] for run in self.ledger.runs() if run["run_id"] == run_id))
+        known = self.ledger.run(run_id)
+        if known is None:
+            raise UnknownRun(f"the run {run_id} was removed just now.", fix="enrich runs lists the runs.")
+        named = str(known["graph"])
         return graph_named(named), self._went_back(named, run_id) if reference == "latest" else run_id
 
     def _went_back(self, graph: str, newest: str) -> str:

@@ -115,7 +115,7 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
 
     envelopes = envelopes_of(graph, run_id, place.store, every_file=False)
     registered = place.ledger.registration(run_id) or {}
-    known = next((run for run in place.ledger.runs() if run["run_id"] == run_id), {})
+    known = place.ledger.run(run_id) or {}
     recorded = place.ledger.phases(run_id)
     progress = read_progress(place.ledger, run_id, graph.names)
     working = {phase.name for phase in progress.phases if phase.status == "running"}

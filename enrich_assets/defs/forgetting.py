@@ -126,7 +126,7 @@ def lift(pattern: Pattern, store: Store, ledger: Ledger, *, clock: Callable[[], 
 
 
 def _held_runs(traces: Traces, graph: Graph, store: Store, ledger: Ledger) -> list[HeldRun]:
-    listed = {str(run["run_id"]) for run in ledger.runs(graph.name, limit=1_000_000)}
+    listed = {str(run["run_id"]) for run in ledger.runs(graph.name)}
     found = []
     for run_id in sorted(listed | set(store.runs(graph.name))):
         first = first_holding(traces, graph, run_id, store) or _damaged_phase(traces, graph, run_id, store)

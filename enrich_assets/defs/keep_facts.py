@@ -46,7 +46,7 @@ def gather(graphs: Iterable[Graph], store: Store, ledger: Ledger, instance: dg.D
     found: list[RunFacts] = []
     for graph in graphs:
         kept, latest = read_kept(store.root, graph.name), store.latest(graph.name)
-        listed = {str(run["run_id"]): run for run in ledger.runs(graph.name, limit=1_000_000)}
+        listed = {str(run["run_id"]): run for run in ledger.runs(graph.name)}
         for run_id in {*listed, *store.runs(graph.name), *kept.going}:
             facts = _facts(graph, run_id, listed.get(run_id, {}), kept, store, ledger, seen.get(run_id))
             in_use = _who_works(run_id, ledger) or launches.get(run_id, "")

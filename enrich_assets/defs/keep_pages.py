@@ -56,7 +56,7 @@ def remove_unneeded(
         candidates |= _mentioned_by(graph, run_id, store)
     # Requests without a run are those of `enrich sources`; runs of graphs that this project has not are listed too.
     stays = {"", *(run_id for _, run_id in staying)}
-    stays |= {str(run["run_id"]) for run in ledger.runs(limit=1_000_000)} - {run_id for _, run_id in going}
+    stays |= {str(run["run_id"]) for run in ledger.runs()} - {run_id for _, run_id in going}
     answers: dict[str, set[int]] = {}
     for answer in ledger.answers("page"):
         key = answer.content.get("sha256") if isinstance(answer.content, dict) else None

@@ -152,7 +152,7 @@ def new_registration(
 def check_title(title: str, graph: Graph, store: Store, ledger: Ledger, *, where: str) -> None:
     """Raises SettingsError for a title that would name another run, or that is not one line of plain text."""
     named = title.strip()
-    known = {*store.runs(graph.name), *(str(run["run_id"]) for run in ledger.runs(limit=1_000_000))}
+    known = {*store.runs(graph.name), *(str(run["run_id"]) for run in ledger.runs())}
     if named == "latest" or _LIKE_A_RUN_ID.fullmatch(named) or named in known:
         problem = f"{named:.100} stands for another run"
     elif any(unicodedata.category(sign) in _UNSEEN or unicodedata.bidirectional(sign) in _DIRECTIONS for sign in title):

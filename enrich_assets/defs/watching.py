@@ -108,7 +108,7 @@ def _told(text: str, context: Any) -> bool:
 
 def _last_complete(graph: Graph, ledger: Ledger) -> str:
     """When the newest complete run ended, as ISO text in UTC; '' where none is."""
-    runs = {str(run["run_id"]) for run in ledger.runs(graph.name, limit=1_000_000)}
+    runs = {str(run["run_id"]) for run in ledger.runs(graph.name)}
     ended = [
         str(row["ended_at"])
         for row in ledger.phases()

@@ -79,9 +79,13 @@ class RunRecords(Connected):
             of_it = tables.leases.c.name.startswith(f"{run_id}/", autoescape=True)
             connection.execute(sa.delete(tables.leases).where(of_it))
 
-    def runs(self, graph: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
+    def runs(self, graph: str | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
         """The runs, newest first: run_id, graph, title, preset, created_at."""
         return self._runs_where(graph, limit=limit)
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """One run as `runs` lists it; None if no such run is known."""
+        return next(iter(self._runs_where(None, tables.runs.c.run_id == storable(run_id))), None)
 
     def find_run(self, reference: str, graph: str | None = None) -> str:
         """The run that an ID, a title or `latest` (the newest) means; raises UnknownRun, also for a title of two."""
@@ -102,7 +106,9 @@ class RunRecords(Connected):
                 f"{len(titled)} runs have the title {_short(reference)}.", fix=f"Name one: {', '.join(titled)}."
             )
         newest = ", ".join(str(found["run_id"]) for found in known)
-        names = [str(one[key]) for one in self._runs_where(graph) for key in ("run_id", "title") if one[key]]
+        names = [
+            str(one[key]) for one in self._runs_where(graph, limit=1000) for key in ("run_id", "title") if one[key]
+        ]
         close = difflib.get_close_matches(sought[:100], dict.fromkeys(names), n=2, cutoff=0.75)
         hint = f"Did you mean {' or '.join(map(_short, close))}? " if close else ""
         raise UnknownRun(
@@ -110,7 +116,7 @@ class RunRecords(Connected):
             fix=f"{hint}The newest are {newest}; enrich runs lists all.",
         )
 
-    def _runs_where(self, graph: str | None, *conditions: Any, limit: int = 1000) -> list[dict[str, Any]]:
+    def _runs_where(self, graph: str | None, *conditions: Any, limit: int | None = None) -> list[dict[str, Any]]:
         table = tables.runs
         named = (table.c.run_id, table.c.graph, table.c.title, table.c.preset, table.c.created_at)
         query = sa.select(*named).where(*conditions)

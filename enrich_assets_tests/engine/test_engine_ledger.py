@@ -80,6 +80,7 @@ def test_a_run_is_found_by_id_title_or_latest(tmp_path: Path) -> None:
         ledger.claim_run("g", {"title": "twice \ud800\x00"[:5]})
         other = ledger.claim_run("h", {"title": "spring"})
         assert ledger.find_run("spring", "g") == first == ledger.find_run(first)
+        assert (ledger.run(first) or {})["title"] == "spring" and ledger.run("zzz") is None
         assert ledger.find_run("latest") == other and ledger.find_run("latest", "g") != other
         with pytest.raises(UnknownRun, match=r"2 runs have the title 'twice'.*20260301_140000, 20260301_130000"):
             ledger.find_run("twice")
