@@ -104,7 +104,8 @@ def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
     """The files of a run's report, the page first."""
     files = place.store.envelope(graph.name, run_id, graph.last.name).files
     found = sorted((name for name in files if name.startswith("reports/")), key=_page_first)
-    return [f"{place.store.root}/{graph.name}/{run_id}/{name}" for name in found]
+    folder = place.store.run_folder(graph.name, run_id)
+    return [str(folder.file(name)) for name in found]
 
 
 def _page_first(name: str) -> tuple[bool, bool, str]:
