@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -77,15 +78,20 @@ def findings_of_result(graph: Graph, phase: Phase, result: PhaseResult, as_of: d
 
 
 def earlier_runs(run: Run, most: int = RUNS_COMPARED) -> list[Run]:
-    """The newest complete runs of the same preset, and of the same title where there is none, that began before it."""
+    """The newest complete runs of the same preset, and of the same title where there is none, that began before it.
+
+    Runs that repeat another one (`--like`) are left out.
+    """
     moment = _began(run)
     candidates = [Run(run.store, run.graph, run_id) for run_id in reversed(run.store.runs(run.graph.name))]
     before = [other for other in candidates if other.run_id != run.run_id and _began(other) < moment]
+    wanted = _kind_of_run(run, _registered(run))
     found: list[Run] = []
     for other in before[:_RUNS_LOOKED_AT]:
         if len(found) == most:
             break
-        if _kind_of_run(other) == _kind_of_run(run) and other.is_complete:
+        registered = _registered(other)
+        if _kind_of_run(other, registered) == wanted and not _is_repetition(registered) and other.is_complete:
             found.append(other)
     return found
 
@@ -136,11 +142,21 @@ def _stored(run: Run, phase: str, name: str) -> pa.Table | None:
         return None
 
 
-def _kind_of_run(run: Run) -> tuple[str, str, bool]:
-    """What makes runs comparable: the preset, else the title; and whether they looked at a sample only."""
+def _registered(run: Run) -> Mapping[str, Any]:
     try:
-        registered = run.document(run.graph.first.name)
+        return run.document(run.graph.first.name)
     except ArtifactError:
+        return {}
+
+
+def _is_repetition(registered: Mapping[str, Any]) -> bool:
+    """Whether a run was begun like another: a what-if, which says what settings do and not what is usual."""
+    return bool(registered.get("like"))
+
+
+def _kind_of_run(run: Run, registered: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """What makes runs comparable: the preset, else the title; and whether they looked at a sample only."""
+    if not registered:
         return ("", run.run_id, False)
     preset = str(registered.get("preset") or "")
     title = "" if preset else str(registered.get("title") or "")

@@ -257,6 +257,19 @@ def test_only_complete_runs_of_the_same_preset_that_began_before_are_compared_wi
     assert [other.run_id for other in earlier_runs(run)] == [f"202610{day}_090000" for day in (16, 15, 14, 13, 12)]
 
 
+def test_a_what_if_says_nothing_of_what_is_usual(newsroom: Newsroom) -> None:
+    for day in (28, 29, 30):
+        newsroom.complete(
+            f"202610{day}_090000", tier3=result("tier3", "r", rows=[{}] * 80, dropped={"beyond_limit": 20})
+        )
+    for hour in (10, 11, 12, 13):
+        run_id = f"20261030_{hour}0000"
+        newsroom.complete(run_id, tier3=result("tier3", "r", rows=[{}] * 100))
+        like = {"preset": "weekly", "settings": {}, "like": "20261030_090000"}
+        newsroom.store.publish(result("initialized", run_id, document=like))
+    assert not newsroom.found("tier3", rows=[{}] * 80, dropped={"beyond_limit": 20})
+
+
 def test_every_kind_has_a_description_and_concerns_a_phase() -> None:
     for kind in KINDS:
         assert kind.description.endswith(".") and len(kind.description) > 30
