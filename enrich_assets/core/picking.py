@@ -46,9 +46,16 @@ def are_all_in_order(positions: Positions, rows: int) -> bool:
 
 def _picked(batches: list[pa.RecordBatch], starts: Positions, positions: Positions) -> pa.Table:
     holders = np.searchsorted(starts, positions, side="right") - 1
-    parts = [batches[n].take(pa.array(positions[holders == n] - starts[n])) for n in np.unique(holders)]
+    parts = [batches[n].take(_indices(positions[holders == n] - starts[n])) for n in np.unique(holders)]
     found = pa.Table.from_batches(parts)
     if len(parts) == 1:
         return found
     # The parts stand one after the other; each row goes back to where it was asked for.
-    return found.combine_chunks().take(pa.array(np.argsort(np.argsort(holders, kind="stable"), kind="stable")))
+    return found.combine_chunks().take(_indices(np.argsort(np.argsort(holders, kind="stable"), kind="stable")))
+
+
+def _indices(positions: Positions) -> pa.Array:
+    # Not by pa.array, which imports pandas.
+    return pa.Array.from_buffers(
+        pa.int64(), len(positions), [None, pa.py_buffer(np.ascontiguousarray(positions, np.int64))]
+    )

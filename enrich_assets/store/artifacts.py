@@ -128,7 +128,7 @@ def check_artifact(data: bytes, suffix: str, where: str) -> Envelope:
     try:
         file = _parquet_file(data)
         found = content_sha256_of(file.schema_arrow, _pieces(file))
-        columns = column_types(file.schema_arrow.empty_table())
+        columns = column_types(pa.Table.from_batches([], file.schema_arrow))
     except (pa.ArrowException, OSError, ValueError, DeclarationError) as error:
         raise damaged("it cannot be read as Parquet", where) from error
     if found != envelope.content_sha256:
@@ -155,7 +155,7 @@ def read_side_table(data: bytes, where: str) -> pa.Table:
     """A side table; raises ArtifactDamaged if it cannot be read."""
     try:
         file = _parquet_file(data)
-        return plain_table(pa.concat_tables([file.schema_arrow.empty_table(), *_pieces(file)]))
+        return plain_table(pa.concat_tables([pa.Table.from_batches([], file.schema_arrow), *_pieces(file)]))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise damaged("it cannot be read as Parquet", where) from error
 

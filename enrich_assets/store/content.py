@@ -4,6 +4,9 @@ Two equal tables hash alike however they are chunked, sliced, dictionary-encoded
 validity (a byte a row), lengths (int64 a row) and values (little-endian, nulls as zero) are hashed, lists and
 structs recursively, and the column's type is part of the hash. No byte of Arrow's or Parquet's own layout counts,
 so the hash outlives a change of library.
+
+Buffers are read and constants made without `to_numpy`, `pa.array` and `pa.scalar`: each of them imports pandas, half a
+second of every command that verifies a table.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ def content_sha256(table: pa.Table) -> str:
 
 def content_sha256_of(schema: pa.Schema, pieces: Iterable[pa.Table]) -> str:
     """The same hash of a table that is not there as a whole, of its rows piece by piece."""
-    return _hash(schema.empty_table(), pieces)
+    return _hash(pa.Table.from_batches([], schema), pieces)
 
 
 def data_sha256(table: pa.Table, volatile: Collection[str] = ()) -> str:
@@ -37,7 +40,7 @@ def data_sha256(table: pa.Table, volatile: Collection[str] = ()) -> str:
 
     Raises DeclarationError if `row_id` is missing, null or not unique: then no order is defined.
     """
-    order = pc.sort_indices(_row_ids(table)).to_numpy().astype(np.int64)
+    order = _values(pc.sort_indices(_row_ids(table))).astype(np.int64)
     named = table.select(sorted(name for name in table.column_names if name not in volatile))
     in_order = pieces_of(named) if are_all_in_order(order, table.num_rows) else pieces_at(named, order)
     return _hash(named.slice(0, 0), in_order)
@@ -74,7 +77,7 @@ def _hash(empty: pa.Table, pieces: Iterable[pa.Table]) -> str:
     for piece in chain((empty,), pieces):
         rows += piece.num_rows
         for column, streams in zip(piece.columns, columns, strict=True):
-            for chunk in column.chunks or [pa.array([], type=column.type)]:
+            for chunk in column.chunks or [pa.nulls(0, column.type)]:
                 _feed(chunk, "", streams)
     hashed = [{path: stream.hexdigest() for path, stream in streams.items()} for streams in columns]
     return fingerprint([[name, rows, found] for name, found in zip(empty.column_names, hashed, strict=True)])
@@ -93,11 +96,11 @@ def _feed(array: pa.Array, path: str, streams: dict[str, Any]) -> None:
         for field, child in zip(kind, array.flatten(), strict=True):
             _feed(child, f"{path}.{field.name}", streams)
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        _add(streams, f"{path}#", pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64()))
+        _add(streams, f"{path}#", _without_nulls(pc.list_value_length(array)).cast(pa.int64()))
         _feed(array.flatten(), f"{path}[]", streams)
     elif _is_text(kind) or _is_bytes(kind):
         name = f"{path}:{'string' if _is_text(kind) else 'binary'}"
-        whole = pc.fill_null(array.cast(pa.large_binary()), b"")
+        whole = _without_nulls(array.cast(pa.large_binary()))
         _add(streams, f"{name}#", pc.binary_length(whole).cast(pa.int64()))
         _stream(streams, name).update(_joined(whole))
     else:
@@ -122,7 +125,16 @@ def _numbers(array: pa.Array, path: str) -> pa.Array:
         array = array.cast(pa.int64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DeclarationError(f"a column of type {kind} cannot be published.", where=path)
-    return pc.fill_null(array, pa.scalar(0, array.type))
+    return _without_nulls(array)
+
+
+def _without_nulls(array: pa.Array) -> pa.Array:
+    """The array with zeros, or empty values of `large_binary`, where it has none."""
+    if not array.null_count:
+        return array
+    zeros, nothing = pa.py_buffer(bytes(16)), pa.py_buffer(b"")
+    buffers = [None, zeros, nothing] if pa.types.is_large_binary(array.type) else [None, zeros]
+    return pc.fill_null(array, pa.Array.from_buffers(array.type, 1, buffers)[0])
 
 
 def _joined(whole: pa.Array) -> memoryview | bytes:
@@ -135,11 +147,20 @@ def _joined(whole: pa.Array) -> memoryview | bytes:
 
 
 def _add(streams: dict[str, Any], name: str, numbers: pa.Array) -> None:
-    values = numbers.to_numpy(zero_copy_only=False)
+    values = _values(numbers)
     if values.dtype.kind == "f":
         # Equal numbers, equal bytes: one zero, one not-a-number.
         values = np.where(np.isnan(values), np.array(np.nan, values.dtype), values + np.array(0, values.dtype))
     _stream(streams, name).update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
+
+
+def _values(numbers: pa.Array) -> np.ndarray[Any, Any]:
+    """The numbers of an array without nulls, as they lie in its buffer."""
+    kind = np.dtype(numbers.type.to_pandas_dtype())
+    buffer = numbers.buffers()[1]
+    if buffer is None:
+        return np.empty(0, kind)
+    return np.frombuffer(buffer, kind, count=len(numbers), offset=numbers.offset * kind.itemsize)
 
 
 def _stream(streams: dict[str, Any], name: str) -> Any:

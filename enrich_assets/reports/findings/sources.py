@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
 
 from enrich_assets.engine.phase import Phase
 from enrich_assets.reports.findings.finding import Facts, FindingRow, Found, median, percent, rows_where
@@ -19,6 +21,7 @@ LEAST_SILENT_DAYS = 3.0
 """Shorter silences are weekends and holidays."""
 SILENT_DAYS_WITHOUT_HISTORY = 30.0
 """A source of which nothing is known is silent after a month: monthly publications are the rarest that are read."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def reads_sources(phase: Phase) -> bool:
@@ -52,7 +55,9 @@ def source_gone_silent(facts: Facts) -> Iterator[Found]:
     if sources is None or "last_new_at" not in sources.column_names:
         return
     silent: list[FindingRow] = []
-    for row in sources.to_pylist():
+    plain = sources.select(["row_id", "source_id", "name", "status", "new_items"]).to_pylist()
+    for row, moment in zip(plain, _moments(sources, "last_new_at"), strict=True):
+        row = {**row, "last_new_at": moment}
         said = _silence(row["source_id"], row, facts)
         if said:
             silent.append(FindingRow(row_id=str(row["row_id"]), title=str(row["name"] or ""), value=said))
@@ -71,7 +76,7 @@ def _silence(source_id: str, row: dict[str, object], facts: Facts) -> str:
     last = row["last_new_at"]
     if row["status"] != "scraped" or row["new_items"] or not isinstance(last, datetime):
         return ""  # a source that fails has a check of its own
-    days = (facts.as_of - _utc(last)).total_seconds() / 86_400
+    days = (facts.as_of - last).total_seconds() / 86_400
     usual = _usual_gap(source_id, facts)
     patience = SILENT_DAYS_WITHOUT_HISTORY if usual is None else max(LEAST_SILENT_DAYS, SILENT_FACTOR * usual)
     if days < patience:
@@ -86,12 +91,14 @@ def _usual_gap(source_id: str, facts: Facts) -> float | None:
     for earlier in facts.earlier:
         table = earlier.table("sources")
         if table is not None and "last_new_at" in table.column_names:
-            pairs = zip(table.column("source_id").to_pylist(), table.column("last_new_at").to_pylist(), strict=True)
-            moments |= {_utc(moment) for known, moment in pairs if known == source_id and moment is not None}
+            pairs = zip(table.column("source_id").to_pylist(), _moments(table, "last_new_at"), strict=True)
+            moments |= {moment for known, moment in pairs if known == source_id and moment is not None}
     ordered = sorted(moments)
     gaps = [(b - a).total_seconds() / 86_400 for a, b in itertools.pairwise(ordered)]
     return median(gaps) if gaps else None
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _moments(table: pa.Table, column: str) -> list[datetime | None]:
+    # By their microseconds, because Arrow imports pandas to make datetimes.
+    counts = table.column(column).cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+    return [None if count is None else _EPOCH + timedelta(microseconds=count) for count in counts]
