@@ -88,3 +88,11 @@ def test_a_page_follows_a_run_while_it_works_and_ends_with_it(tmp_path: Path) ->
             opened.page.get_by_text("scraped: The feed is gone.").wait_for(timeout=15_000)
             opened.page.wait_for_function("window.stays === undefined", timeout=15_000)
             assert (opened.said, opened.elsewhere) == ([], [])
+
+
+def test_a_figure_keeps_its_place_before_it_is_drawn(stored: Served) -> None:
+    heights = "all => all.map(one => one.offsetHeight)"
+    with tab(stored.url) as opened:
+        opened.page.route("**/eda/**", lambda route: route.abort())
+        opened.open("/runs/Stored/figures")
+        assert min(opened.page.eval_on_selector_all(".plot img", heights)) > 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def test_two_runs_are_compared_in_the_frame_of_the_viewer(tmp_path: Path) -> Non
             assert text in shown
         assert opened.width() <= 390
         assert (opened.said, opened.elsewhere) == ([], [])
+
+
+def test_the_form_offers_the_newest_two_runs_and_not_one_twice(tmp_path: Path) -> None:
+    storage = tmp_path / "data"
+    storage.mkdir()
+    with Ledger.for_storage(str(storage)) as ledger:
+        for run_id in (BEFORE, AFTER):
+            ledger.claim_run("intelligence", {"title": ""}, run_id=run_id)
+    with served(storage) as viewer:
+        page = viewer.get("/compare").text
+        assert re.findall(r'<option value="(\w+)" selected', page) == [BEFORE, AFTER]
+        page = viewer.get(f"/compare?old={AFTER}").text
+        assert re.findall(r'<option value="(\w+)" selected', page) == [AFTER, BEFORE]
 
 
 def test_an_archived_run_is_shown_like_any_other(own: Served) -> None:

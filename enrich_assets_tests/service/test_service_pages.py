@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets.store.store import Store
+from enrich_assets_tests.service.synthetic import publish
 from enrich_assets_tests.service.viewer_kit import Served, served
 
 NAMES = GRAPHS["intelligence"].names
@@ -55,6 +58,22 @@ def test_every_phase_has_a_page_of_its_own(stored: Served, run_id: str, phase: s
     page = stored.get(f"/runs/{run_id}/phases/{phase}").text
     for text in ("Rows in and out", "Checks", "What it asked for", "Its own record"):
         assert text in page
+
+
+def test_what_a_phase_says_of_itself_has_no_marks_of_its_source(stored: Served, run_id: str) -> None:
+    told = re.search(r'<p class="dateline">(.*?)</p>', stored.get(f"/runs/{run_id}/phases/tier3").text, re.DOTALL)
+    assert told is not None and "threshold or keep costs none" in told[1]
+
+
+def test_a_message_that_begins_with_an_address_is_shown_whole_and_is_no_link(tmp_path: Path) -> None:
+    message = "http://quiet.example/feed: the server answered 503 Service Unavailable. Resume the run later."
+    failed = {"row_id": "q", "title": "Quiet", "url": "", "failure_kind": "http_503", "failure_message": message}
+    with Ledger.for_storage(str(tmp_path)) as ledger:
+        run_id = ledger.claim_run("intelligence", {"title": ""})
+        publish(Store(tmp_path), ledger, run_id, "scraped", pa.table({"row_id": ["a"]}), failed=[failed])
+    with served(tmp_path) as viewer:
+        page = viewer.get(f"/runs/{run_id}/phases/scraped/side/failed").text
+        assert f"<bdi>{message}</bdi>" in page and "no link" not in page
 
 
 def test_rows_are_filtered_sorted_and_cut_to_columns(stored: Served, run_id: str) -> None:

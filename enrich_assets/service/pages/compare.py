@@ -27,7 +27,12 @@ def compare_page(request: Request, old: _Name = "", new: _Name = "") -> HTMLResp
     """The comparison of two runs; without them, a form that asks for them."""
     viewer = viewer_of(request)
     if not old or not new:
-        return viewer.page("compared.html.j2", offered=viewer.ledger.runs(limit=_RUNS_OFFERED), old=old, new=new)
+        offered = viewer.ledger.runs(limit=_RUNS_OFFERED)
+        newest = [run["run_id"] for run in offered]
+        # Nobody compares a run with itself: the newest two are what most people want, the older one first.
+        new = new or next((run_id for run_id in newest if run_id != old), "")
+        old = old or next((run_id for run_id in newest if run_id != new), "")
+        return viewer.page("compared.html.j2", offered=offered, old=old, new=new)
     before, after = viewer.run(old), viewer.run(new)
     key = (before.run_id, after.run_id, *(e.envelope_sha256 for run in (before, after) for _, e in run.envelopes()))
     found = viewer.comparisons.get(key, lambda: compare(before, after))

@@ -40,7 +40,7 @@ def phase_page(request: Request, run_id: str, phase: str) -> HTMLResponse:
         files=files,
         versions=_versions(run, phase),
         document="" if envelope.columns else _document(run, phase),
-        description=run.graph.phases[place].description,
+        description=run.graph.phases[place].description.replace("`", ""),
         before=run.graph.names[place - 1] if place else "",
         after=run.graph.names[place + 1] if place + 1 < len(run.graph.names) else "",
     )
