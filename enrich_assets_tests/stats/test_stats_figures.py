@@ -186,7 +186,7 @@ def test_many_pairs_become_shades_and_their_agreement_is_told() -> None:
     few, many = MOST_DOTS, MOST_DOTS + 1
     for count, mark in ((few, b"<circle"), (many, b"<rect")):
         table = pa.table({"x": [float(n) for n in range(count)], "y": [float(n % 97) for n in range(count)]})
-        svg = Scatter("x", "y", "x", "y").draw(table, None)["x_y_scatter.svg"]
+        svg = Scatter("x", "y", "x", "y").draw(table, None)["y_by_x.svg"]
         assert svg.count(mark) > 10 and len(svg) < 200_000
     assert rank_correlation(np.arange(9.0), np.arange(9.0) ** 3) == pytest.approx(1)
     assert rank_correlation(np.array([1.0, 1, 2, 3]), np.array([4.0, 4, 2, 1])) == pytest.approx(-1)

@@ -72,7 +72,7 @@ class Settings(SettingsBase):
     figures=[
         SideBars("sources", "articles", label="articles per source"),
         ByDay("source_name", "published_at", label="articles per source and day"),
-        Timeline("published_at", label="articles by day of publication"),
+        Timeline("published_at", label="articles by date of publication"),
     ],
     checks=[
         Check("most_sources_answered", most_sources_answered),
