@@ -136,7 +136,7 @@ def _printed(full: FullContent) -> dict[str, Any]:
         "sources": [_source(report, index) for index in range(min(len(report.sources), SOURCES_LIMIT))],
         "sources_left": max(0, len(report.sources) - SOURCES_LIMIT),
         "usage": [_spent(spent.phase, spent) for spent in report.usage.phases] + [_spent("Together", totals)],
-        "figures": [{"title": figure.title, "phase": figure.phase} for figure in full.figures],
+        "figures": [{"title": figure.title, "phase": figure.phase, "name": figure.name} for figure in full.figures],
         "marks": {
             "funnel": notes.mark(report, "/funnel/0/rows_in"),
             "dropped": notes.mark(report, "/funnel/0/dropped"),

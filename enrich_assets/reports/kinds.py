@@ -75,7 +75,7 @@ def report_type(name: str) -> ReportType:
     try:
         check_registered(name, GROUP, OWN)
     except ValueError as error:
-        raise UserError(f"no such type of report: {error}.", where="--type") from error
+        raise UserError(f"no such type of report: {error}", where="--type") from error
     found = load_registered(name, GROUP, OWN, _own)()
     if not isinstance(found, ReportType):
         raise DeclarationError(

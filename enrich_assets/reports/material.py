@@ -77,7 +77,8 @@ class Material:
         if self.document is None:
             raise ArtifactMissing(
                 f"the run {self.run.run_id} has no report yet.",
-                fix=f"enrich resume {self.run.run_id} goes on; its summary and its data quality can be shown as it is.",
+                fix=f"enrich resume {self.run.run_id} goes on. Of what there is now: enrich report {self.run.run_id} "
+                "--type summary,quality",
             )
         return ReportContent.model_validate(clean(dict(self.document)))
 

@@ -176,7 +176,7 @@ def test_the_paper_is_the_same_for_the_same_run_and_shows_origins_as_notes(tmp_p
     assert "Where the numbers come from" in text
     assert "scraped · envelope.counts.rows_out" in text
     assert "row 0000000000000001" in text
-    assert "drop reasons" in text
+    assert "eda/tier1/drop_reasons.svg" in text.replace(" ", "")
 
 
 def test_a_figure_is_left_out_where_none_is_wanted(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from enrich_assets.core import entry_points
 from enrich_assets.core.errors import ArtifactMissing, DeclarationError, EnrichError, UserError
 from enrich_assets.graphs.intelligence.report_content import Origin
 from enrich_assets.reports import kinds
-from enrich_assets.reports.kinds import PUBLISHED, ReportType, files_of, make, report_type, type_names
+from enrich_assets.reports.kinds import PUBLISHED, Rendering, ReportType, files_of, make, report_type, type_names
 from enrich_assets.reports.material import Material
 from enrich_assets.reports.numbers import disagreeing
 from enrich_assets.reports.origins import Artifacts
@@ -72,8 +72,9 @@ def test_what_is_registered_and_is_no_report_type_is_refused(registered: None) -
 
 
 def test_an_unknown_type_is_named_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="summary"):
+    with pytest.raises(UserError, match="summary") as told:
         report_type("sumary")
+    assert ".." not in told.value.what
 
 
 def test_a_run_that_did_not_reach_its_report_has_summary_and_quality_and_no_news(tmp_path: Path) -> None:
@@ -103,6 +104,9 @@ def test_the_summary_says_of_each_phase_what_came_in_and_went_out_and_links_its_
     assert "tier2, something left: nearly nothing is left" in issues
     assert soup.find("a", href="../etl/tier1/dropped.parquet")
     assert soup.find("a", href="../tier1.parquet")
+    # Answers of pages and searches are reused too: their number does not stand with the calls of models.
+    assert "reused" not in soup.select_one(".cards").get_text()
+    assert soup.find(attrs={"data-number": "/totals/answers_reused"}).find_parent("p")["class"] == ["legend"]
 
 
 def test_the_quality_page_counts_missing_values_and_shows_the_rows(tmp_path: Path) -> None:
@@ -116,6 +120,16 @@ def test_the_quality_page_counts_missing_values_and_shows_the_rows(tmp_path: Pat
     row = soup.select_one("tr[data-phase]")
     assert (row["data-phase"], row["data-reason"]) == ("tier1", "too_old")
     assert row.find("a")["href"] == "https://c.example/1"
+
+
+def test_parts_of_a_row_that_were_left_out_are_told_apart_from_rows(tmp_path: Path) -> None:
+    material = Material.of(published(tmp_path))
+    report = report_type("quality")
+    content = report.content(material)
+    told = "A row that comes into tier1 makes several"
+    assert told not in str(report.files(content, Rendering(material=material)))
+    phases = [p.model_copy(update={"dropped": 0}) if p.phase == "tier1" else p for p in content.phases]
+    assert told in str(report.files(content.model_copy(update={"phases": phases}), Rendering(material=material)))
 
 
 def test_pages_have_one_heading_in_order_labelled_controls_and_table_heads(tmp_path: Path) -> None:
