@@ -177,7 +177,8 @@ def _print_plan(keeper: Keeper, decisions: Sequence[Decision]) -> None:
     out.print(table)
     counts = Counter(decision.action for decision in decisions)
     out.print(
-        f"{counted(counts['keep'], 'run')} would stay, {counts['archive']} become archives, {counts['delete']} go."
+        f"{counted(counts['keep'], 'run')} would stay; to be archived: {counts['archive']}; to be deleted: "
+        f"{counts['delete']}."
     )
     for line in _went_back(keeper):
         out.print(line, markup=False)
