@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets_tests import warm
 
 Called = subprocess.CompletedProcess[str]
 
@@ -43,15 +44,7 @@ class CommandPlace:
 
     def enrich(self, *arguments: str, **environment: str) -> Called:
         """Calls the command as a process of its own."""
-        return subprocess.run(
-            self.command(*arguments),
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
+        return warm.enrich(*arguments, environment={**self.environment, **environment})
 
     def run_ids(self) -> list[str]:
         """The runs of the ledger, newest first; opens it anew."""

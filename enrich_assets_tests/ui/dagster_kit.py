@@ -25,6 +25,7 @@ import yaml
 
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.store.store import Store
+from enrich_assets_tests import warm
 
 PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "enrich_assets"}
@@ -74,15 +75,7 @@ class Dagster:
 
     def enrich(self, *arguments: str, seconds: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
         """Calls the command on the same home and storage."""
-        return subprocess.run(
-            [sys.executable, "-m", "enrich_assets.cli.main", *arguments],
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=seconds,
-            check=False,
-        )
+        return warm.enrich(*arguments, environment={**self.environment, **environment}, seconds=seconds)
 
     def prepare(self, values: Mapping[str, Any] | None = None, *words: str) -> str:
         """Claims a run with `enrich run --prepare`, from settings or from the words given, and gives its ID."""
