@@ -28,6 +28,7 @@ from enrich_assets.reports.text import (
     points,
     safe_url,
     seconds,
+    short,
     usd,
     words,
 )
@@ -180,12 +181,13 @@ def _article(
         facts.append("follow-up")
     return {
         "place": article.place,
-        "title": article.title,
+        "title": short(article.title),
         "url": safe_url(article.url),
         "facts": [fact for fact in facts if fact],
         "row_id": article.row_id,
         "also": [
-            {"name": also.source or host_of(also.url) or "page", "url": safe_url(also.url)} for also in article.also_at
+            {"name": short(also.source) or host_of(also.url) or "page", "url": safe_url(also.url)}
+            for also in article.also_at
         ],
         "analysis": article.analysis,
         "why": " ".join(text for text in (article.rank_reason, article.rationale) if text),
@@ -206,7 +208,7 @@ def _article(
 
 def _entity(entity: EntityNote, article: Article, described: dict[tuple[str, ...], int]) -> dict[str, Any]:
     first = described[phrases.entity_key(entity)]
-    told = {"name": entity.name, "kind": words(entity.kind), "grade": phrases.grade(entity)}
+    told = {"name": short(entity.name), "kind": words(entity.kind), "grade": phrases.grade(entity)}
     if first != article.place:
         return {**told, "supported": entity.is_supported, "first": first}
     return {
@@ -241,7 +243,7 @@ def _source(report: ReportContent, index: int) -> dict[str, Any]:
     source = report.sources[index]
     traffic = {entry.source_id: entry for entry in report.usage.sources}.get(source.source_id)
     return {
-        "name": source.name,
+        "name": short(source.name),
         "url": safe_url(source.url),
         "down": source.is_down,
         "error": source.error or source.status if source.is_down else phrases.trouble(source),

@@ -25,6 +25,7 @@ from enrich_assets.reports.text import (
     points,
     safe_url,
     seconds,
+    short,
     usd,
     words,
 )
@@ -66,9 +67,9 @@ def link(text: str, url: str) -> str:
     """A link where the URL may be one; otherwise the text, followed by what stood there instead."""
     target = safe_url(url)
     if not target:
-        return f"{escaped(text)} (no link: {escaped(url)})" if url else escaped(text)
+        return f"{escaped(short(text))} (no link: {escaped(short(url))})" if url else escaped(short(text))
     encoded = target.replace("(", "%28").replace(")", "%29").replace("&", "&amp;")
-    return f"[{escaped(text) or escaped(target)}]({encoded.replace('*', '%2A').replace('$', '%24')})"
+    return f"[{escaped(short(text)) or escaped(short(target))}]({encoded.replace('*', '%2A').replace('$', '%24')})"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
@@ -138,7 +139,7 @@ def _entity(entity: EntityNote, article: Article, described: dict[tuple[str, ...
 def _news(report: ReportContent) -> Iterator[str]:
     yield "## What is new"
     yield " ".join(escaped(sentence) for sentence in phrases.news(report))
-    yield "\n".join(f"- no. {article.place}: {escaped(article.title)}" for article in phrases.follow_ups(report))
+    yield "\n".join(f"- no. {article.place}: {escaped(short(article.title))}" for article in phrases.follow_ups(report))
 
 
 def _funnel(report: ReportContent) -> Iterator[str]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = (
-    "counted", "day", "host_of", "listed", "moment", "number", "percent", "points", "safe_url", "seconds", "size",
-    "usd", "words",
+    "counted", "day", "host_of", "listed", "moment", "number", "percent", "points", "safe_url", "seconds", "short",
+    "size", "usd", "words",
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # place in an honest URL. What is merely unencoded is encoded (RFC 3986, section 2.1).
 _REFUSED_IN_URL = re.compile("[\\s\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\\\\]")
 _ENCODED_IN_URL = {ord(character): f"%{ord(character):02X}" for character in '"<>^`{|}'}
+LONGEST_TITLE = 300
+"""Characters of a title, name or address that a page shows; hardly any real one has more."""
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -39,6 +41,18 @@ def clean(value: Any) -> Any:
 def one_line(text: str) -> str:
     """`text` with every run of white space as one space."""
     return " ".join(text.split())
+
+
+def short(text: str, longest: int = LONGEST_TITLE) -> str:
+    """`text` with at most `longest` characters, an ellipsis last where some were cut, if possible between words.
+
+    For what is shown as a heading or a name: a feed's title may have any length, and the artifact has all of it.
+    """
+    if len(text) <= longest:
+        return text
+    kept = text[: longest - 1]
+    at_word = kept.rsplit(None, 1)[0] if " " in kept[longest // 2 :] else kept
+    return f"{at_word.rstrip()}…"
 
 
 def safe_url(url: str) -> str:

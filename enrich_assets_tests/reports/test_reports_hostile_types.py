@@ -230,3 +230,23 @@ def test_naughty_strings_break_no_report(tmp_path: Path) -> None:
     soup = BeautifulSoup(made["data_quality.html"], "html.parser")
     assert {tag.get("src") for tag in soup.find_all(["img", "iframe", "script"])} == {None}
     assert len(soup.find_all("script")) == 1
+
+
+@pytest.mark.parametrize("long", ["A" * 10_000, "very long words " * 625], ids=["one word", "many words"])
+def test_a_title_of_any_length_neither_leaves_the_paper_nor_swamps_a_page(tmp_path: Path, long: str) -> None:
+    pypdfium2 = pytest.importorskip("pypdfium2", reason="pypdfium2 is not installed")
+    rows = [{**sample_rows()[0], "title": long, "analysis": long[:600], "also_at": [], "entities": []}]
+    run = published(tmp_path, rows=rows, dropped=pa.Table.from_pylist([dropped_row(1, title=long)], schema=DROPPED))
+    material = Material.of(run)
+    made = files_of(material, make(material, OWN, artifacts=".."))
+    shown = {name: data.decode() for name, data in made.items() if name.endswith((".html", ".md"))}
+    assert {name: text for name, text in shown.items() if long[:700] in text} == {}
+    assert long[:250] in shown["report.html"] and long[:250] in shown["data_quality.html"]
+    for page in pypdfium2.PdfDocument(made["full_report.pdf"]):
+        width, height = page.get_size()
+        text = page.get_textpage()
+        boxes = [text.get_charbox(place) for place in range(text.count_chars())]
+        assert all(left >= 0 and right <= width and bottom >= 0 and top <= height for left, bottom, right, top in boxes)
+        # Nothing but the run's ID and the page's number stands in the lower margin.
+        low = {text.get_text_range(place, 1) for place, box in enumerate(boxes) if box[1] < 50}
+        assert low <= set("Run 0123456789_-/\r\n")

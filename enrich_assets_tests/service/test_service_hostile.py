@@ -134,6 +134,20 @@ def test_the_quote_is_marked_in_the_text_of_the_stored_page_and_stays_text(hosti
     assert "does not say where on the page" in page, "a path is no key of a page"
 
 
+def test_a_title_of_any_length_is_a_heading_all_the_same(tmp_path: Path) -> None:
+    storage = tmp_path / "data"
+    storage.mkdir()
+    with Ledger.for_storage(str(storage)) as ledger:
+        ledger.claim_run("intelligence", {"preset": "demo"}, run_id=RUN)
+        table = pa.table({"row_id": ["a"], "title": ["A" * 10_000], "url": ["https://a.example/"]})
+        publish(Store(storage), ledger, RUN, "scraped", table)
+    with served(storage) as viewer:
+        soup = BeautifulSoup(viewer.get(f"/runs/{RUN}/row?id=a").text, "html.parser")
+    assert soup.h1 is not None and soup.title is not None
+    assert soup.h1.get_text() == "A" * 299 + "…"
+    assert len(soup.title.get_text()) < 400
+
+
 @pytest.mark.browser
 def test_chromium_runs_none_of_it(hostile: Served, tmp_path: Path) -> None:
     with tab(hostile.url, width=390) as opened:
