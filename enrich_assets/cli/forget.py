@@ -52,7 +52,7 @@ def forget(
             _print_list(place)
         return
     pattern = pattern_of(target)
-    with open_place(to_execute=True) as place:
+    with open_place(to_execute=True, needs_room=False) as place:
         if lifted:
             _lift(place, pattern)
         else:

@@ -70,7 +70,7 @@ def _show(*, is_applied: bool, as_json: bool) -> None:
     from enrich_assets.store.retention import Limits
 
     limits = Limits.from_environment(os.environ)
-    with open_place(to_execute=is_applied) as place, _keeper(place) as keeper:
+    with open_place(to_execute=is_applied, needs_room=False) as place, _keeper(place) as keeper:
         if not is_applied:
             decisions = keeper.plan(limits)
             if as_json:

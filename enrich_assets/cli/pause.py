@@ -25,7 +25,7 @@ def pause(
     """
     from enrich_assets.engine.run_progress import read_progress
 
-    with open_place(to_execute=True) as place:
+    with open_place(to_execute=True, needs_room=False) as place:
         graph, run_id = place.find_run(run_name)
         is_at_work = _is_at_work(place, run_id)
         place.ledger.ask_pause(run_id)

@@ -62,10 +62,11 @@ class Place:
 
 
 @contextmanager
-def open_place(*, to_execute: bool = False) -> Iterator[Place]:
+def open_place(*, to_execute: bool = False, needs_room: bool = True) -> Iterator[Place]:
     """The place that the environment names.
 
-    `to_execute`: the storage is checked for being writable first, and a foreign DAGSTER_HOME is said. Raises UserError.
+    `to_execute`: the storage is checked for being writable first, and a foreign DAGSTER_HOME is said. Without
+    `needs_room` it may be as good as full, because what follows frees space or stops who takes it. Raises UserError.
     """
     from enrich_assets.core.files import is_local, local_path
     from enrich_assets.engine.ledger import Ledger, ledger_url
@@ -74,7 +75,7 @@ def open_place(*, to_execute: bool = False) -> Iterator[Place]:
     enter_home(say if to_execute else lambda _: None)
     store = Store.from_environment()
     if to_execute:
-        store.check_writable()
+        store.check_writable(**({} if needs_room else {"minimum_free_bytes": 0}))
     url = ledger_url(str(store.root))
     nothing_there = is_local(store.root) and not local_path(store.root).is_dir() and url.startswith("sqlite:")
     with ExitStack() as opened:
