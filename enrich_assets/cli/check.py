@@ -167,14 +167,18 @@ def _check_run(
     from enrich_assets.defs.launch import close_dead_launches
     from enrich_assets.defs.standing import envelopes_of, lost_artifacts
     from enrich_assets.defs.views import repair_run
+    from enrich_assets.store.archive import ArchivedRun
 
+    folder = place.store.run_folder(graph.name, run_id)
+    if isinstance(folder, ArchivedRun):
+        folder.check()  # one file, so one sentence says what is wrong with it
     envelopes = envelopes_of(graph, run_id, place.store)
     lost = lost_artifacts(graph, run_id, envelopes, place.store, place.ledger)
     broken = {name: clean(found) for name, found in envelopes.items() if isinstance(found, ArtifactDamaged)}
     broken |= {name: f"{what}." for name, what in lost.items()}
     named = [name for name in graph.names if name in broken]
     damage += [f"{run_id} {name}: {broken[name]}" for name in named]
-    if named and not place.store.run_folder(graph.name, run_id).is_archived:
+    if named and not folder.is_archived:
         damage.append(f"{run_id}: enrich resume {run_id} makes {named[0]} and what follows again.")
     if instance is not None:
         closed = close_dead_launches(instance, run_id, ledger=place.ledger)

@@ -149,10 +149,11 @@ class ArchivedRun(RunFolder):
         return data
 
     def _check_all(self, packed: zipfile.ZipFile, file: IO[bytes]) -> None:
-        if packed.comment != _seal_of(file).encode():
-            raise self._damaged("its bytes do not match its seal")
         for entry in self._catalog(packed)["files"]:
             self._member(packed, entry)
+        # Last, because it cannot say which file it is.
+        if packed.comment != _seal_of(file).encode():
+            raise self._damaged("its bytes do not match its seal")
 
     def _damaged(self, reason: str) -> ArtifactDamaged:
         return ArtifactDamaged(

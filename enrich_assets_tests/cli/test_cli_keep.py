@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from enrich_assets.core.errors import UserError
 from enrich_assets.reading import open_run
+from enrich_assets.store.archive import ArchivedRun, clear_folder, pack
+from enrich_assets.store.layout import RunFolder
+from enrich_assets.store.run_files import run_files
 from enrich_assets.store.store import Store
 from enrich_assets_tests.cli.conftest import CommandPlace
 
@@ -143,3 +148,42 @@ def _plain(text: str, *replaced: str) -> list[str]:
     if replaced:
         text = text.replace(*replaced)
     return text.split()
+
+
+def test_one_sentence_of_check_says_what_is_wrong_with_an_archive(
+    demo_place: CommandPlace, tmp_path: Path, call: Callable[..., Any]
+) -> None:
+    place = demo_place.copied_to(tmp_path / "copy")
+    (run_id,) = place.run_ids()
+    archive = _archived(place, run_id)
+    assert call(place, "check", run_id).exit_code == 0
+    whole = archive.read_bytes()
+    # The time in the first member's own header, which no reader looks at; and half of the file.
+    for spoilt, told in ((whole[:10] + bytes([whole[10] ^ 1]) + whole[11:], "seal"), (whole[:-2000], "zip file")):
+        archive.write_bytes(spoilt)
+        done = call(place, "check", run_id)
+        problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+        assert done.exit_code == 2 and len(problems) == 1, done.output
+        assert archive.name in problems[0] and told in problems[0]
+
+
+def test_what_frees_space_is_not_refused_for_lack_of_it(
+    demo_place: CommandPlace, tmp_path: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = demo_place.copied_to(tmp_path / "copy")
+    monkeypatch.setattr("enrich_assets.store.root.shutil.disk_usage", lambda _: SimpleNamespace(free=2_000_000))
+    refused = call(place, "run", "--preset", "demo")
+    assert refused.exit_code == 2 and "MB are needed" in refused.stderr
+    applied = call(place, "keep", "--apply")
+    assert applied.exit_code == 0 and "0 runs archived" in applied.stdout, applied.output
+
+
+def _archived(place: CommandPlace, run_id: str) -> Path:
+    """The run as an archive alone."""
+    store = Store(place.storage)
+    folder = RunFolder(store.root, WHERE, run_id)
+    names = run_files(folder, store.phases(WHERE, run_id)).own
+    pack(folder, names, pages=(), now=datetime(2026, 1, 1, tzinfo=UTC))
+    archived = ArchivedRun(store.root, WHERE, run_id)
+    assert clear_folder(folder, archived) == []
+    return Path(archived.path.path)
