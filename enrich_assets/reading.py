@@ -54,7 +54,7 @@ def open_runs(*, graph: str = "intelligence", storage: str | os.PathLike[str] | 
     """All runs of a graph that published anything, oldest first."""
     store = Store.from_environment() if storage is None else Store(storage)
     known = graph_named(graph)
-    return [Run(store, known, run_id) for run_id in store.runs(known.name) if store.phases(known.name, run_id)]
+    return [Run(store, known, run_id) for run_id in store.runs(known.name) if _has_published(known, run_id, store)]
 
 
 @dataclass(frozen=True)
@@ -218,6 +218,13 @@ def _run_id(reference: str, graph: Graph, store: Store) -> str:
             fix="enrich runs lists the runs; a run may be named by its ID or its title.",
         )
     return found
+
+
+def _has_published(graph: Graph, run_id: str, store: Store) -> bool:
+    try:
+        return bool(store.phases(graph.name, run_id))
+    except ArtifactDamaged:
+        return True  # an archive that cannot be read: whoever reads the run is told, and the others are read
 
 
 def _title(graph: Graph, run_id: str, store: Store) -> str:

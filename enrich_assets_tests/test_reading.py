@@ -132,6 +132,17 @@ def test_a_damaged_artifact_is_never_read(tmp_path: Path) -> None:
         run.table("tier2")
 
 
+def test_an_archive_that_cannot_be_read_hides_no_other_run(tmp_path: Path) -> None:
+    laid_out(tmp_path / "data")
+    archive = tmp_path / "data" / "intelligence" / "archive"
+    archive.mkdir()
+    (archive / "20260102_030405.zip").write_bytes(b"cut short")
+    damaged, whole = open_runs(storage=tmp_path / "data")
+    assert len(whole.phases) == 10
+    with pytest.raises(ArtifactDamaged, match=r"20260102_030405\.zip"):
+        damaged.table("tier2")
+
+
 def test_the_package_is_imported_without_what_the_read_api_needs() -> None:
     code = "import sys, enrich_assets; sys.exit(any(name in sys.modules for name in ('pyarrow', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
