@@ -180,6 +180,22 @@ def test_a_damaged_artifact_is_said_and_the_other_pages_go_on(own: Served) -> No
     own.get(f"/runs/{folder.name}/{svg.relative_to(folder).as_posix()}", 500)
 
 
+def test_a_row_of_an_archive_that_cannot_be_read_is_not_said_to_be_unknown(own: Served) -> None:
+    folder = folder_of(own)
+    archive = folder.parent / "archive" / f"{folder.name}.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(b"cut short")
+    told = own.get(f"/runs/{folder.name}/row?id={ROW}", 500).text
+    assert "damaged" in told and archive.name in told
+
+
+@pytest.mark.parametrize("path", ["/runs?page=1000", "/runs/RUN/phases/tier2/table?page=1000"])
+def test_a_page_beyond_the_last_one_does_not_say_that_there_is_nothing(stored: Served, run_id: str, path: str) -> None:
+    told = stored.get(path.replace("RUN", run_id)).text
+    assert "This page is beyond the last one." in told and "Before" in told
+    assert "There is no run yet" not in told and "No row fits" not in told
+
+
 def test_half_written_and_foreign_files_in_a_runs_folder_change_nothing(own: Served) -> None:
     folder = folder_of(own)
     before = own.get(f"/runs/{folder.name}").text

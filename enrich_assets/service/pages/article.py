@@ -9,7 +9,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from enrich_assets.core.errors import ArtifactError, ArtifactMissing, UserError
+from enrich_assets.core.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, UserError
 from enrich_assets.graphs.intelligence.report_content import DIMENSIONS
 from enrich_assets.reading import Run
 from enrich_assets.service.cells import whole
@@ -42,6 +42,9 @@ def row_page(request: Request, run_id: str, id: Annotated[str, Query(max_length=
     run = viewer.run(run_id)
     steps, row = _path(viewer, run, id)
     if not any(step.outcome in ("kept", "dropped", "failed") for step in steps):
+        if steps:
+            where = f"{run.run_id}/{steps[0].phase}"
+            raise ArtifactDamaged("where this row would stand is damaged.", where=where, fix=steps[0].why)
         raise ArtifactMissing(
             f"no phase of the run {run.run_id} has a row {id!r:.80}.", fix="The tables of its phases list the rows."
         )
