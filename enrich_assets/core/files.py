@@ -12,6 +12,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,7 @@ from enrich_assets.core.errors import ArtifactMissing, EnrichError, StorageError
 TEMPORARY_SUFFIX = ".tmp"
 _BEING_WRITTEN_SECONDS = 3600.0
 """A temporary file that is older was left by a process that died: writing one takes seconds."""
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0)
 
 _FIXES = {
     errno.ENOSPC: "Free some space there, or set ENRICH_STORAGE to another place; then resume.",
@@ -105,13 +107,19 @@ def read_bytes(path: UPath) -> bytes:
     """The file's bytes; raises ArtifactMissing if there is none and StorageError if it cannot be read."""
     try:
         if is_local(path):
-            return local_path(path).read_bytes()
+            with opened_local(local_path(path)) as file:
+                return file.read()
         data: bytes = path.fs.cat_file(path.path)
         return data
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ArtifactMissing("there is no such file.", where=str(path), fix="Run the phase that makes it.") from error
     except Exception as error:  # as in write_atomic
         raise storage_error("cannot be read", path, error) from error
+
+
+def opened_local(path: Path) -> BufferedReader:
+    """A local file to be read; raises OSError. A named pipe that nobody writes is empty: nobody is waited for."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAITING))
 
 
 def is_being_written(path: UPath) -> bool:

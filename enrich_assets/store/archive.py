@@ -32,6 +32,7 @@ from enrich_assets.core.files import (
     is_local,
     local_path,
     names_in,
+    opened_local,
     read_bytes,
     remove,
     remove_empty_folders,
@@ -114,6 +115,8 @@ class ArchivedRun(RunFolder):
 
     @contextmanager
     def _unpacked(self) -> Iterator[tuple[zipfile.ZipFile, IO[bytes]]]:
+        if is_local(self.path) and local_path(self.path).is_dir():
+            raise self._damaged("a folder stands in its place")
         with _opened(self.path) as file:
             try:
                 with zipfile.ZipFile(file) as packed:
@@ -283,7 +286,7 @@ def unpack(archived: ArchivedRun) -> int:
 @contextmanager
 def _opened(path: UPath) -> Iterator[IO[bytes]]:
     try:
-        file: IO[bytes] = local_path(path).open("rb") if is_local(path) else path.fs.open(path.path, "rb")
+        file: IO[bytes] = opened_local(local_path(path)) if is_local(path) else path.fs.open(path.path, "rb")
     except FileNotFoundError as error:
         raise ArtifactMissing(
             "there is no such archive.", where=str(path), fix="enrich runs lists the runs."

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from upath import UPath
 
 from enrich_assets.core.errors import DeclarationError, RunIdError
-from enrich_assets.core.files import is_local, local_path, names_in
+from enrich_assets.core.files import is_local, local_path, names_in, opened_local
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.store.artifacts import damaged, read_whole
 
@@ -102,7 +102,7 @@ class RunFolder:
         if not is_local(path):
             return self.read(path)
         try:
-            return local_path(path).open("rb")
+            return opened_local(local_path(path))
         except OSError as error:
             raise damaged("it cannot be opened", str(path)) from error
 

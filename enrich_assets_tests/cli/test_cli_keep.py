@@ -167,6 +167,19 @@ def test_one_sentence_of_check_says_what_is_wrong_with_an_archive(
         assert archive.name in problems[0] and told in problems[0]
 
 
+def test_a_folder_in_place_of_an_archive_keeps_no_other_run_from_being_looked_at(
+    demo_place: CommandPlace, tmp_path: Path, call: Callable[..., Any]
+) -> None:
+    place = demo_place.copied_to(tmp_path / "copy")
+    (place.storage / WHERE / "archive" / "20260102_030405.zip").mkdir(parents=True)
+    for arguments in (("keep",), ("keep", "--apply")):
+        done = call(place, *arguments)
+        assert done.exit_code == 0, done.output
+    checked = call(place, "check")
+    assert checked.exit_code == 2 and "2 runs checked" in checked.stdout, checked.output
+    assert "20260102_030405.zip" in checked.stdout and "a folder stands in its place" in checked.stdout
+
+
 def test_what_frees_space_is_not_refused_for_lack_of_it(
     demo_place: CommandPlace, tmp_path: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -194,6 +195,16 @@ def test_a_page_beyond_the_last_one_does_not_say_that_there_is_nothing(stored: S
     told = stored.get(path.replace("RUN", run_id)).text
     assert "This page is beyond the last one." in told and "Before" in told
     assert "There is no run yet" not in told and "No row fits" not in told
+
+
+def test_a_named_pipe_in_a_runs_folder_holds_nobody_up(own: Served) -> None:
+    folder = folder_of(own)
+    os.mkfifo(folder / "foreign.parquet")
+    own.get(f"/runs/{folder.name}/foreign.parquet", 404)
+    own.get(f"/runs/{folder.name}/reports/report.html")
+    (folder / "tier2.parquet").unlink()
+    os.mkfifo(folder / "tier2.parquet")
+    assert "damaged" in own.get(f"/runs/{folder.name}/phases/tier2/table", 500).text
 
 
 def test_half_written_and_foreign_files_in_a_runs_folder_change_nothing(own: Served) -> None:
