@@ -1,4 +1,4 @@
-"""One Dagster with its webserver for the whole folder."""
+"""One Dagster with its webserver for the whole folder; it ends when the last test of the folder did."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from enrich_assets_tests.ui.dagster_kit import Dagster, running_dagster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
     """`enrich ui`, running; tests begin runs of their own on it."""
     with running_dagster(tmp_path_factory.mktemp("ui")) as running:
