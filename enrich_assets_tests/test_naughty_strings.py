@@ -6,8 +6,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 import unicodedata
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from lxml import etree
 from lxml import html as markup
 
 from enrich_assets.defs.instance import open_instance
+from enrich_assets_tests import warm
 from enrich_assets_tests.many_pages import page
 from enrich_assets_tests.real_runs import INTELLIGENCE, House, settings_for
 from enrich_assets_tests.shared_data import shared_data
@@ -140,11 +139,7 @@ def test_naughty_strings_change_no_path_break_no_artifact_and_are_not_lost(
 
     phases = ("scraped", "tier1", "enriched", "validated") if every == 1 else ("scraped",)
     for command in (["check"], ["runs"], ["show", strings[0]], *(["show", run_id, phase] for phase in phases)):
-        done = subprocess.run(
-            [sys.executable, "-m", "enrich_assets.cli.main", *command],
-            env={**os.environ, "ENRICH_STORAGE": str(house.storage), "PYTHONIOENCODING": "utf-8"},
-            capture_output=True, encoding="utf-8", timeout=120, check=False,
-        )  # fmt: skip
+        done = warm.enrich(*command, environment={**os.environ, "ENRICH_STORAGE": str(house.storage)})
         assert done.returncode == 0, (command, done.stdout[-500:], done.stderr[-500:])
         # No string moves the cursor, colours the terminal, or rings its bell.
         assert not [c for c in done.stdout if unicodedata.category(c) == "Cc" and c != "\n"], command
