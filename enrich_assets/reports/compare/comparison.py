@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import ArtifactError, UserError
+from enrich_assets.core.errors import UserError
 from enrich_assets.engine.phase import Phase
 from enrich_assets.reading import Run
 from enrich_assets.reports.compare.causes import RowStory, stories_of
@@ -25,6 +25,7 @@ from enrich_assets.reports.compare.content import (
 )
 from enrich_assets.reports.compare.differences import (
     code_differs,
+    envelope_of,
     model_difference,
     prompt_differences,
     setting_differences,
@@ -135,7 +136,7 @@ def _about(run: Run, report: _Report) -> ComparedRun:
 
 
 def _pair(phase: Phase, old: Run, new: Run) -> PhasePair:
-    before, after = _envelope(old, phase), _envelope(new, phase)
+    before, after = envelope_of(old, phase), envelope_of(new, phase)
     same = before is not None and after is not None and before.data_sha256 == after.data_sha256
     return PhasePair(
         phase=phase.name,
@@ -185,18 +186,3 @@ def _refuse_what_cannot_be_compared(old: Run, new: Run) -> None:
                 f"there is nothing to compare yet: {run.run_id} has published nothing.",
                 fix=f"enrich resume {run.run_id}",
             )
-
-
-def _envelope(run: Run, phase: Phase) -> Envelope | None:
-    try:
-        return run.envelope(phase.name)
-    except ArtifactError:
-        return None
-
-
-def told_causes(causes: Sequence[Cause]) -> list[str]:
-    """Causes in words, each with its kind and phase."""
-    return [
-        f"{cause.kind} ({cause.phase}): {cause.detail}" + (", through other articles" if cause.through_others else "")
-        for cause in causes
-    ]

@@ -75,7 +75,7 @@ def prompt_differences(phase: Phase, old: Run, new: Run) -> list[PromptDifferenc
 
 def prompts_of(run: Run, phase: Phase) -> dict[str, tuple[str, str]]:
     """Hash and text of each prompt that a phase was made with; what was registered where the artifact does not say."""
-    envelope = _envelope(run, phase)
+    envelope = envelope_of(run, phase)
     if envelope is not None and CODE in envelope.notes:
         texts = dict(envelope.notes.get(PROMPTS, {}))
         return {name: (sha256(text.encode("utf-8")), text) for name, text in texts.items()}
@@ -104,7 +104,7 @@ def asks_model(phase: Phase, run: Run) -> bool:
 
 def code_differs(phase: Phase, old: Run, new: Run) -> bool:
     """Whether a phase was made by other code; a prompt that differs does not count as code."""
-    before, after = _envelope(old, phase), _envelope(new, phase)
+    before, after = envelope_of(old, phase), envelope_of(new, phase)
     if before is None or after is None or before.code_fingerprint == after.code_fingerprint:
         return False
     if CODE in before.notes and CODE in after.notes:
@@ -142,6 +142,14 @@ def source_difference(source_id: str, old: Run, new: Run, phase: Phase) -> list[
         word = "not read before" if before is None else "no longer read"
         return [Cause(kind="settings", phase=phase.name, detail=f"sources.{source_id}: {word}")]
     return [_setting(phase, f"sources.{source_id}.{path}", a, b) for path, a, b in value_differences(before, after)]
+
+
+def envelope_of(run: Run, phase: Phase) -> Envelope | None:
+    """The envelope of a phase; None where it published nothing, or what it published is damaged."""
+    try:
+        return run.envelope(phase.name)
+    except ArtifactError:
+        return None
 
 
 def value_differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
@@ -226,10 +234,3 @@ def _shown(value: Any) -> str:
 
 def _have_ids(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(x, Mapping) and "id" in x for x in value)
-
-
-def _envelope(run: Run, phase: Phase) -> Envelope | None:
-    try:
-        return run.envelope(phase.name)
-    except ArtifactError:
-        return None

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from enrich_assets.stats.figures.lettering import CAP, FAMILY, readable
 from enrich_assets.stats.figures.painting import Text, painted
 
-BLUE, VERMILION, PURPLE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#8A8A8A", "#222222"
+BLUE, VERMILION, PURPLE, GREY, INK = "#0072B2", "#D55E00", "#CC79A7", "#8A8A8A", "#222222"
 QUIET, GRID = "#555555", "#E3E3E3"
 WIDTH = 6.4
 """Inches; at 100 dots an inch 640 pixels."""
