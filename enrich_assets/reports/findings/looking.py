@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import ArtifactError, DeclarationError, StorageError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.graph import Graph
@@ -77,7 +76,7 @@ def findings_of_result(graph: Graph, phase: Phase, result: PhaseResult, as_of: d
     return _findings(facts)
 
 
-def earlier_runs(run: Run, most: int = RUNS_COMPARED) -> list[Run]:
+def earlier_runs(run: Run) -> list[Run]:
     """The newest complete runs of the same preset, and of the same title where there is none, that began before it.
 
     Runs that repeat another one (`--like`) are left out.
@@ -88,7 +87,7 @@ def earlier_runs(run: Run, most: int = RUNS_COMPARED) -> list[Run]:
     wanted = _kind_of_run(run, _registered(run))
     found: list[Run] = []
     for other in before[:_RUNS_LOOKED_AT]:
-        if len(found) == most:
+        if len(found) == RUNS_COMPARED:
             break
         registered = _registered(other)
         if _kind_of_run(other, registered) == wanted and not _is_repetition(registered) and other.is_complete:
@@ -121,16 +120,11 @@ def _findings(facts: Facts) -> list[Finding]:
 
 
 def _in_runs(runs: Sequence[Run], phase: str) -> list[Earlier]:
-    return list(_published(runs, phase))
-
-
-def _published(runs: Sequence[Run], phase: str) -> Iterator[Earlier]:
+    found = []
     for run in runs:
-        try:
-            envelope: Envelope = run.envelope(phase)
-        except ArtifactError:
-            continue
-        yield Earlier(run.run_id, envelope, partial(_stored, run, phase))
+        with contextlib.suppress(ArtifactError):
+            found.append(Earlier(run.run_id, run.envelope(phase), partial(_stored, run, phase)))
+    return found
 
 
 def _stored(run: Run, phase: str, name: str) -> pa.Table | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from enrich_assets.core.units import money
@@ -48,15 +48,9 @@ def retry_storm(facts: Facts) -> Iterator[Found]:
     sent = usage.model_calls + usage.page_requests + usage.search_requests
     if usage.retries < FEWEST_RETRIES or usage.retries < RETRY_SHARE * sent:
         return
-    titles = facts.titles()
-    rows = [
-        FindingRow(
-            row_id=effort["row_id"],
-            title=titles.get(effort["row_id"], ""),
-            value=f"{effort['requests']} requests, {effort['errors']} in vain",
-        )
-        for effort in _efforts(facts)["most_errors"]
-    ]
+    rows = _rows(
+        facts, _efforts(facts)["most_errors"], lambda row: f"{row['requests']} requests, {row['errors']} in vain"
+    )
     yield Found(
         f"{usage.retries:,} of {sent:,} requests, {percent(usage.retries / sent)}, were repetitions.",
         "Look at the errors of the rows: ask less at once (concurrency), or, where answers were refused as malformed, "
@@ -94,22 +88,13 @@ def _dear_rows(facts: Facts) -> Iterator[Found]:
     dear = [e for e in efforts["dearest"] if e["usd"] >= ROW_FACTOR * usual and e["usd"] - usual >= LEAST_USD]
     if not dear:
         return
-    titles = facts.titles()
-    rows = [
-        FindingRow(
-            row_id=effort["row_id"],
-            title=titles.get(effort["row_id"], ""),
-            value=f"{money(effort['usd'])} in {effort['requests']} requests",
-        )
-        for effort in dear
-    ]
     first = dear[0]
     which = "1 row" if len(dear) == 1 else f"{len(dear)} rows"
     yield Found(
         f"{which} cost {ROW_FACTOR:g} times the usual {money(usual)} or more; the dearest {money(first['usd'])} in "
         f"{first['requests']} requests.",
         "Read the rows: a long text (text_characters bounds it), or an answer that was refused again and again.",
-        rows,
+        _rows(facts, dear, lambda row: f"{money(row['usd'])} in {row['requests']} requests"),
     )
 
 
@@ -130,21 +115,27 @@ def _dear_phase(facts: Facts) -> Iterator[Found]:
     if cost / rows < PHASE_FACTOR * usual or cost - usual * rows < LEAST_USD:
         return
     runs = "the run before" if len(before) == 1 else f"{len(before)} earlier runs"
-    titles = facts.titles()
     yield Found(
         f"A row cost {money(cost / rows)}, {cost / rows / usual:.1f} times the {money(usual)} of {runs}; "
         f"the phase {money(cost)}.",
         "See what changed: enrich compare with an earlier run names settings, prompts and models that differ.",
-        [
-            FindingRow(row_id=e["row_id"], title=titles.get(e["row_id"], ""), value=money(e["usd"]))
-            for e in _efforts(facts)["dearest"]
-        ],
+        _rows(facts, _efforts(facts)["dearest"], lambda row: money(row["usd"])),
     )
 
 
 def _efforts(facts: Facts) -> Mapping[str, Any]:
     nothing = {"rows": 0, "median_usd": 0.0, "dearest": [], "most_errors": []}
     return {**nothing, **facts.notes.get(ROW_EFFORTS, {})}
+
+
+def _rows(
+    facts: Facts, efforts: Sequence[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], str]
+) -> list[FindingRow]:
+    titles = facts.titles()
+    return [
+        FindingRow(row_id=effort["row_id"], title=titles.get(effort["row_id"], ""), value=value(effort))
+        for effort in efforts
+    ]
 
 
 def _failed_rows(facts: Facts, kinds: tuple[str, ...] | None) -> list[FindingRow]:
