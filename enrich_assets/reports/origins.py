@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from enrich_assets.core.envelope import Envelope
+from enrich_assets.core.envelope import Envelope, Usage
 from enrich_assets.core.errors import EnrichError
 from enrich_assets.graphs.intelligence.report_content import Origin
 from enrich_assets.stats.figures.values import missing_in
@@ -40,6 +40,12 @@ class NoSuchOrigin(EnrichError):
 def origin_text(origin: Origin) -> str:
     """An origin in one line: artifact, field, row."""
     return " · ".join(part for part in (origin.artifact, origin.field, origin.row_id) if part)
+
+
+def cost_field(usage: Usage) -> str:
+    """Where an envelope has the cost that people are shown: one of before all attempts were counted has that of its own
+    making alone."""
+    return f"envelope.usage.{'spent' if usage.paid == usage.spent else 'cost'}"
 
 
 def token(key: str) -> str:

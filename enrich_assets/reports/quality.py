@@ -15,7 +15,7 @@ from enrich_assets.core.errors import ArtifactMissing
 from enrich_assets.graphs.intelligence.report_content import Origin
 from enrich_assets.reports.kinds import ReportType
 from enrich_assets.reports.material import Material
-from enrich_assets.reports.origins import token
+from enrich_assets.reports.origins import cost_field, token
 from enrich_assets.reports.quality_page import pages
 from enrich_assets.reports.text import clean, one_line
 from enrich_assets.stats.figures.values import missing_in
@@ -226,13 +226,11 @@ def _provenance(quality: QualityContent, material: Material) -> Iterator[tuple[s
     if quality.score is not None:
         yield "/score", Origin(artifact="quality", field="ratio of /kept to /rows_judged")
     for index, phase in enumerate(quality.phases):
-        recorded = material.envelopes[phase.phase].usage
-        paths = {name: f"counts.{name}" for name in ("rows_in", "rows_out", "kept", "dropped", "failed")}
-        paths |= {"score": "counts.quality_score", "seconds": "duration_seconds"}
-        # An envelope of before all attempts were counted has the cost of its own making.
-        paths["cost"] = f"usage.{'spent' if recorded.paid == recorded.spent else 'cost'}"
-        for name, path in paths.items():
-            yield f"/phases/{index}/{name}", Origin(artifact=phase.phase, field=f"envelope.{path}")
+        fields = {name: f"envelope.counts.{name}" for name in ("rows_in", "rows_out", "kept", "dropped", "failed")}
+        fields |= {"score": "envelope.counts.quality_score", "seconds": "envelope.duration_seconds"}
+        fields["cost"] = cost_field(material.envelopes[phase.phase].usage)
+        for name, field in fields.items():
+            yield f"/phases/{index}/{name}", Origin(artifact=phase.phase, field=field)
         yield f"/phases/{index}/checks", Origin(artifact=phase.phase, field="checks")
         yield f"/phases/{index}/checks_failed", Origin(artifact=phase.phase, field="checks that failed")
         for field in ("dropped_by_reason", "failed_by_kind"):

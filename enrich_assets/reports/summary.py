@@ -13,6 +13,7 @@ from enrich_assets.core.envelope import Envelope, Frozen
 from enrich_assets.graphs.intelligence.report_content import COUNTED, Origin
 from enrich_assets.reports.kinds import Rendering, ReportType
 from enrich_assets.reports.material import Material
+from enrich_assets.reports.origins import cost_field
 from enrich_assets.reports.templating import environment
 from enrich_assets.reports.text import clean
 
@@ -186,16 +187,11 @@ def _provenance(summary: SummaryContent, material: Material) -> Iterator[tuple[s
             yield f"/totals/{name}", Origin(artifact="summary", field=f"sum of /phases/*/{name}")
     yield "/totals/known_cost", Origin(artifact="summary", field="sum of the known /phases/*/cost")
     for index, line in enumerate(summary.phases):
-        recorded = material.envelopes[line.phase].usage
-        paths = {name: f"counts.{name}" for name in (*COUNTED, "waiting")}
-        paths |= {name: f"usage.{name}" for name in _USAGE}
-        # An envelope of before all attempts were counted has the cost of its own making.
-        paths |= {
-            "seconds": "duration_seconds",
-            "cost": f"usage.{'spent' if recorded.paid == recorded.spent else 'cost'}",
-        }
-        for name, path in paths.items():
-            yield f"/phases/{index}/{name}", Origin(artifact=line.phase, field=f"envelope.{path}")
+        fields = {name: f"envelope.counts.{name}" for name in (*COUNTED, "waiting")}
+        fields |= {name: f"envelope.usage.{name}" for name in _USAGE}
+        fields |= {"seconds": "envelope.duration_seconds", "cost": cost_field(material.envelopes[line.phase].usage)}
+        for name, field in fields.items():
+            yield f"/phases/{index}/{name}", Origin(artifact=line.phase, field=field)
 
 
 REPORT = ReportType(
