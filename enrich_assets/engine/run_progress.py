@@ -120,6 +120,27 @@ class RunProgress:
         """Number of phases that are complete."""
         return sum(phase.status == "complete" for phase in self.phases)
 
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that its phases took together; None where none began."""
+        taken = [phase.seconds for phase in self.phases if phase.seconds is not None]
+        return sum(taken) if taken else None
+
+    @property
+    def rows_read(self) -> int | None:
+        """Rows of the first phase that has any; None where none has."""
+        return next((phase.rows_out for phase in self.phases if phase.rows_out), None)
+
+    @property
+    def rows_left(self) -> int | None:
+        """Rows of the last phase that has any; None where none has."""
+        return next((phase.rows_out for phase in reversed(self.phases) if phase.rows_out), None)
+
+    @property
+    def failed(self) -> int:
+        """Rows that failed, in all phases."""
+        return sum(phase.failed or 0 for phase in self.phases)
+
 
 def read_progress(ledger: Ledger, run_id: str, names: Sequence[str], **how: Any) -> RunProgress:
     """The run as the ledger shows it now; `how` as in `run_progress`."""

@@ -39,23 +39,6 @@ class Listed:
         """What the run is doing, or how it ended."""
         return UNLISTED if self.progress is None else self.progress.state
 
-    @property
-    def seconds(self) -> float | None:
-        """Seconds that its phases took together; None where none began."""
-        spent = [] if self.progress is None else [p.seconds for p in self.progress.phases if p.seconds is not None]
-        return sum(spent) if spent else None
-
-    @property
-    def rows(self) -> tuple[int | None, int | None]:
-        """Rows of the first phase that has any, and of the last one: what was read, what is left."""
-        found = [] if self.progress is None else [p.rows_out for p in self.progress.phases if p.rows_out]
-        return (found[0], found[-1]) if found else (None, None)
-
-    @property
-    def failed(self) -> int:
-        """Rows that failed, in all phases."""
-        return 0 if self.progress is None else sum(phase.failed or 0 for phase in self.progress.phases)
-
 
 def runs_listed(viewer: Viewer, *, state: str, text: str, page: int, size: int) -> tuple[list[Listed], int]:
     """The runs of a page, newest first, and how many there are in all; only those of a state or with a text in

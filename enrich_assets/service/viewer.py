@@ -28,7 +28,7 @@ from enrich_assets.reports.findings.finding import Finding
 from enrich_assets.reports.templating import environment
 from enrich_assets.reports.text import clean
 from enrich_assets.service import cells
-from enrich_assets.service.kept_tables import Kept, kept_tables
+from enrich_assets.service.cache import Cache
 from enrich_assets.service.tables import Query, rows_chosen
 from enrich_assets.store.artifacts import read_side_table
 from enrich_assets.store.store import Store
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
+_LARGEST_TABLES = 512 * 1024 * 1024
+"""Bytes of tables that stay in memory."""
 _LARGEST_CHOICES = 64 * 1024 * 1024
+"""Bytes of positions of rows."""
 _RUNS_KEPT = 100
 _COMPARISONS_KEPT = 20
 
@@ -48,11 +51,11 @@ class Viewer:
 
     store: Store
     ledger: Ledger
-    tables: Kept[pa.Table] = field(default_factory=kept_tables)
-    choices: Kept[pa.Array] = field(default_factory=lambda: Kept(_LARGEST_CHOICES, lambda rows: int(rows.nbytes)))
-    paces: Kept[Pace] = field(default_factory=lambda: Kept(_RUNS_KEPT, lambda _: 1))
-    findings: Kept[list[Finding]] = field(default_factory=lambda: Kept(_RUNS_KEPT, lambda _: 1))
-    comparisons: Kept[Comparison] = field(default_factory=lambda: Kept(_COMPARISONS_KEPT, lambda _: 1))
+    tables: Cache[pa.Table] = field(default_factory=lambda: Cache(_LARGEST_TABLES, lambda table: int(table.nbytes)))
+    choices: Cache[pa.Array] = field(default_factory=lambda: Cache(_LARGEST_CHOICES, lambda rows: int(rows.nbytes)))
+    paces: Cache[Pace] = field(default_factory=lambda: Cache(_RUNS_KEPT, lambda _: 1))
+    findings: Cache[list[Finding]] = field(default_factory=lambda: Cache(_RUNS_KEPT, lambda _: 1))
+    comparisons: Cache[Comparison] = field(default_factory=lambda: Cache(_COMPARISONS_KEPT, lambda _: 1))
 
     def run(self, reference: str) -> Run:
         """The run that an ID, a title or `latest` means; raises UnknownRun."""

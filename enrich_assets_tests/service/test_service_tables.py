@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from enrich_assets.core.errors import UserError
-from enrich_assets.service.kept_tables import Kept
+from enrich_assets.service.cache import Cache
 from enrich_assets.service.tables import Query, page_of, row_with, rows_chosen, shown_columns, values_of
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
@@ -104,7 +104,7 @@ def test_columns_values_and_rows_are_found() -> None:
 
 
 def test_what_was_read_is_kept_within_its_bound_and_what_failed_is_not() -> None:
-    kept: Kept[bytes] = Kept(10, len)
+    kept: Cache[bytes] = Cache(10, len)
     made: list[str] = []
 
     def of(name: str, size: int) -> bytes:

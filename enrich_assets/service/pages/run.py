@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import EnrichError
 from enrich_assets.engine.progress import Pace, RowsSoFar, how_it_goes, unknown_outcomes
 from enrich_assets.engine.run_progress import BETWEEN, PAUSE_SECONDS, SILENT_SECONDS, RunProgress, read_progress
@@ -38,8 +39,6 @@ def run_page(request: Request, run_id: str) -> HTMLResponse:
         title=str(registered.get("title") or ""),
         preset=str(registered.get("preset") or ""),
         checks=[(name, check) for name, e, _ in envelopes if e for check in e.checks if not check.passed],
-        published={name for name, envelope, _ in envelopes if envelope},
-        tables={name for name, envelope, _ in envelopes if envelope and envelope.columns},
         damaged=[(name, wrong) for name, _, wrong in envelopes if wrong],
         reports=[file for file in files if file["kind"] == "report"],
         made=_told(lambda: made_reports(run)) or [],
@@ -48,7 +47,7 @@ def run_page(request: Request, run_id: str) -> HTMLResponse:
         files=files,
         others=others[:_TO_COMPARE],
         settings=_told(lambda: run.settings),
-        **progress_values(viewer, run),
+        **_progress_values(viewer, run, envelopes),
     )
 
 
@@ -57,11 +56,8 @@ def progress_part(request: Request, run_id: str) -> HTMLResponse:
     """The part of the run's page that changes while it works; the header `x-live` says whether it still does."""
     viewer = viewer_of(request)
     run = viewer.run(run_id)
-    envelopes = list(envelopes_of(run))
-    values = progress_values(viewer, run)
-    published = {name for name, envelope, _ in envelopes if envelope}
-    tables = {name for name, envelope, _ in envelopes if envelope and envelope.columns}
-    answer = viewer.page("_progress.html.j2", run=run, published=published, tables=tables, **values)
+    values = _progress_values(viewer, run, list(envelopes_of(run)))
+    answer = viewer.page("_progress.html.j2", run=run, **values)
     answer.headers["x-live"] = "yes" if values["is_live"] else "no"
     return answer
 
@@ -76,20 +72,18 @@ def findings_part(request: Request, run_id: str) -> HTMLResponse:
     return viewer.page("_findings.html.j2", run=run, findings=viewer.findings.get(key, lambda: findings_of(run)))
 
 
-def progress_values(viewer: Viewer, run: Run) -> dict[str, Any]:
-    """How the run goes: `progress`, its `working` line, `notes`, and whether it `is_live`."""
+def _progress_values(viewer: Viewer, run: Run, envelopes: Sequence[tuple[str, Envelope | None, str]]) -> dict[str, Any]:
+    """How the run goes: `progress`, its `working` line, `notes`, whether it `is_live`; which phases have `published`,
+    and which of them `tables`."""
     progress = read_progress(viewer.ledger, run.run_id, run.graph.names, pause_seconds=PAUSE_SECONDS)
     pace = viewer.paces.get(run.run_id, Pace)
-    spent = [phase.seconds for phase in progress.phases if phase.seconds is not None]
-    rows = [phase.rows_out for phase in progress.phases if phase.rows_out]
     return {
         "progress": progress,
         "working": _working(progress, pace),
         "notes": _notes(progress),
         "is_live": progress.state in LIVE,
-        "seconds": sum(spent) if spent else None,
-        "rows_read": rows[0] if rows else None,
-        "rows_left": rows[-1] if rows else None,
+        "published": {name for name, envelope, _ in envelopes if envelope},
+        "tables": {name for name, envelope, _ in envelopes if envelope and envelope.columns},
     }
 
 

@@ -1,6 +1,6 @@
-"""Tables that were read and verified, kept in memory by their hash for the next page; the least used go first.
+"""What took long to make, kept in memory for the next page; the least used goes first.
 
-What is shown of a table belongs to `tables`.
+What is kept, and how much of it, belongs to `viewer`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-import pyarrow as pa
-
 T = TypeVar("T")
-LARGEST_BYTES = 512 * 1024 * 1024
 
 
-class Kept(Generic[T]):
+class Cache(Generic[T]):
     """At most `most` worth of values as `size` measures them; the newest one stays, however large it is."""
 
     def __init__(self, most: int, size: Callable[[T], int]) -> None:
@@ -54,8 +51,3 @@ class Kept(Generic[T]):
         held = sum(map(self._size, self._values.values()))
         while held > self._most and len(self._values) > 1:
             held -= self._size(self._values.popitem(last=False)[1])
-
-
-def kept_tables(most: int = LARGEST_BYTES) -> Kept[pa.Table]:
-    """Tables of together at most `most` bytes."""
-    return Kept(most, lambda table: int(table.nbytes))
