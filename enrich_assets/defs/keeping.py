@@ -33,7 +33,7 @@ from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.store.archive import ArchivedRun, archive_path, clear_folder, pack, unpack
 from enrich_assets.store.kept import KEPT_FILE, Kept, read_kept, write_kept
-from enrich_assets.store.layout import ARCHIVES, RunFolder
+from enrich_assets.store.layout import ARCHIVES, MANIFEST, RunFolder
 from enrich_assets.store.retention import Decision, Limits, RunFacts, decide
 from enrich_assets.store.run_files import RunFiles, remove_empty, run_files
 from enrich_assets.store.store import Store
@@ -84,8 +84,7 @@ class Keeper:
             deleted = [d.run for d in going if self._tried(self._delete, d, failures)]
             for run in deleted:
                 say(f"deleted {run.run_id}")
-        ids = tuple(run.run_id for run in archived), tuple(run.run_id for run in deleted)
-        return Done(*ids, pages, tuple(failures))
+        return Done(tuple(run.run_id for run in archived), tuple(run.run_id for run in deleted), pages, tuple(failures))
 
     def restore(self, graph: Graph, run_id: str) -> int:
         """Brings an archived run's folder back and pins it, else the next call would archive it again; gives the number
@@ -187,7 +186,7 @@ class Keeper:
 
     def _clear(self, folder: RunFolder, names: Iterable[str]) -> None:
         # The manifest last: it names the phases of a run that was made with others.
-        for name in sorted(names, key=lambda name: (name == "manifest.json", name)):
+        for name in sorted(names, key=lambda name: (name == MANIFEST, name)):
             path = folder.path.joinpath(*name.split("/"))
             remove(path)
             remove_empty_folders(path.parent, up_to=self.store.root)

@@ -82,7 +82,7 @@ class ArchivedRun(RunFolder):
 
     def read(self, path: UPath) -> bytes:
         """The bytes of a file of the run; raises ArtifactMissing, ArtifactDamaged, StorageError."""
-        name = self._relative(path)
+        name = self.relative(path)
         entry = self._entries.get(name)
         if entry is None:
             raise ArtifactMissing("the archive holds no such file.", where=str(path), fix="It was not published.")
@@ -95,23 +95,18 @@ class ArchivedRun(RunFolder):
 
     def names(self, path: UPath) -> list[str]:
         """Names of what stands directly in a folder of the run; raises ArtifactDamaged."""
-        folder = self._relative(path)
+        folder = self.relative(path)
         prefix = f"{folder}/" if folder else ""
         return sorted({name[len(prefix) :].split("/")[0] for name in self._entries if name.startswith(prefix)})
 
     def check(self) -> dict[str, Any]:
         """Reads all of the archive and gives its list; raises ArtifactMissing, ArtifactDamaged naming what is wrong."""
         with self._unpacked() as (packed, file):
-            self._check_all(packed, file)
-            return self._catalog(packed)
+            return self._check_all(packed, file)
 
     @cached_property
     def _entries(self) -> Mapping[str, Mapping[str, Any]]:
         return {str(entry["name"]): entry for entry in self.catalog["files"]}
-
-    def _relative(self, path: UPath) -> str:
-        base = self.path.path.rstrip("/")
-        return "" if path.path.rstrip("/") == base else path.path.removeprefix(f"{base}/")
 
     @contextmanager
     def _unpacked(self) -> Iterator[tuple[zipfile.ZipFile, IO[bytes]]]:
@@ -151,12 +146,14 @@ class ArchivedRun(RunFolder):
             raise self._damaged(f"{name} does not match its hash in {_LIST}")
         return data
 
-    def _check_all(self, packed: zipfile.ZipFile, file: IO[bytes]) -> None:
-        for entry in self._catalog(packed)["files"]:
+    def _check_all(self, packed: zipfile.ZipFile, file: IO[bytes]) -> dict[str, Any]:
+        whole = self._catalog(packed)
+        for entry in whole["files"]:
             self._member(packed, entry)
         # Last, because it cannot say which file it is.
         if packed.comment != _seal_of(file).encode():
             raise self._damaged("its bytes do not match its seal")
+        return whole
 
     def _damaged(self, reason: str) -> ArtifactDamaged:
         return ArtifactDamaged(

@@ -22,8 +22,9 @@ ARCHIVES = "archive"
 """The folder of a graph that holds the archived runs."""
 RESERVED_RUN_IDS = ("latest", ARCHIVES)
 """The link to the newest run and the archives stand beside the runs."""
+MANIFEST = "manifest.json"
 RESERVED_PHASES = ("manifest",)
-"""`manifest.json` stands beside the artifacts."""
+"""The manifest stands beside the artifacts."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
@@ -76,7 +77,7 @@ class RunFolder:
     @property
     def manifest(self) -> UPath:
         """The catalog of the run's files."""
-        return self.path / "manifest.json"
+        return self.path / MANIFEST
 
     def artifact(self, phase: str, suffix: str) -> UPath:
         """The phase's artifact; `suffix` is .parquet or .json."""
@@ -92,6 +93,11 @@ class RunFolder:
         for part in parts:
             valid_file_name(part)
         return self.path.joinpath(*parts)
+
+    def relative(self, path: UPath) -> str:
+        """The name of something below the run's folder, as `file` takes it; '' for the folder itself."""
+        base, name = self.path.path.rstrip("/"), path.path.rstrip("/")
+        return "" if name == base else name.removeprefix(f"{base}/")
 
     def read(self, path: UPath) -> bytes:
         """The bytes of a file of the run; raises ArtifactMissing, ArtifactDamaged, StorageError."""

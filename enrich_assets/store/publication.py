@@ -249,20 +249,18 @@ def owned_files(folder: RunFolder, phase: str) -> list[str]:
 
     What another process may be writing at this moment is none of them.
     """
-    base = f"{folder.path.path.rstrip('/')}/"
     found = [p for area in ("etl", "eda") for p in files_below(folder.path / area / phase)]
     hidden = tuple(f".{phase}{suffix}." for suffix in ARTIFACT_SUFFIXES)
     beside = [n for n in names_in(folder.path) if n.startswith(hidden) and n.endswith(TEMPORARY_SUFFIX)]
     found += [folder.path / name for name in beside]
-    return [p.path.removeprefix(base) for p in found if not is_being_written(p)]
+    return [folder.relative(path) for path in found if not is_being_written(path)]
 
 
 def _prune_versions(folder: RunFolder, envelope: Envelope) -> None:
     place = folder.versions(envelope.phase)
     keep = {e.artifact_id for _, e in earlier_versions(folder, envelope.phase, envelope.artifact_id)[:VERSIONS_KEPT]}
-    base = f"{place.path.rstrip('/')}/"
     for path in files_below(place):
-        top = path.path.removeprefix(base).split("/", 1)[0]
+        top = folder.relative(path).split("/")[2]  # versions/<phase>/<artifact_id>…
         if top.removesuffix(".parquet").removesuffix(".json") not in keep and not is_being_written(path):
             remove(path)
             remove_empty_folders(path.parent, up_to=folder.path)

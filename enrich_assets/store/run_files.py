@@ -19,7 +19,7 @@ from enrich_assets.core.files import (
     names_in,
     remove_empty_folders,
 )
-from enrich_assets.store.layout import ARTIFACT_SUFFIXES, RunFolder, valid_file_name
+from enrich_assets.store.layout import ARTIFACT_SUFFIXES, MANIFEST, RunFolder, valid_file_name
 
 _OF_PHASES = ("etl", "eda", "versions")
 
@@ -58,9 +58,8 @@ def run_files(folder: RunFolder, phases: Collection[str]) -> RunFiles:
 def _names(folder: RunFolder) -> Iterator[tuple[str, bool]]:
     """Each file below the folder, and whether it is a plain one."""
     if not is_local(folder.path):
-        base = f"{folder.path.path.rstrip('/')}/"
         for found in files_below(folder.path):
-            yield found.path.removeprefix(base), True
+            yield folder.relative(found), True
         return
     root = local_path(folder.path)
     if root.is_symlink() or root.is_file():
@@ -82,7 +81,7 @@ def _is_own(name: str, phases: Collection[str]) -> bool:
         return False
     if len(parts) == 1:
         stem, dot, extension = name.rpartition(".")
-        return name == "manifest.json" or (stem in phases and f"{dot}{extension}" in ARTIFACT_SUFFIXES)
+        return name == MANIFEST or (stem in phases and f"{dot}{extension}" in ARTIFACT_SUFFIXES)
     if parts[0] == "reports":
         return True
     return parts[0] in _OF_PHASES and len(parts) > 2 and parts[1] in phases

@@ -17,9 +17,8 @@ def unpublish(folder: RunFolder, phase: str) -> int:
     The artifact goes last: after a kill the phase still stands there, damaged, and can be unpublished again. Raises
     StorageError.
     """
-    base = f"{folder.path.path.rstrip('/')}/"
     own = [p for area in (f"etl/{phase}", f"eda/{phase}", f"versions/{phase}") for p in files_below(folder.path / area)]
-    listed = {path.path.removeprefix(base): path for path in own}
+    listed = {folder.relative(path): path for path in own}
     listed |= {name: folder.file(name) for name in _files(folder, phase)}
     for path in listed.values():
         remove(path)
@@ -54,6 +53,5 @@ def _files(folder: RunFolder, phase: str) -> set[str]:
     except (ArtifactMissing, ArtifactDamaged):
         pass
     if not is_known:
-        base = f"{folder.path.path.rstrip('/')}/"
-        found |= {path.path.removeprefix(base) for path in files_below(folder.path / "reports")}
+        found |= {folder.relative(path) for path in files_below(folder.path / "reports")}
     return found
