@@ -6,6 +6,7 @@ Belongs here: facts. What follows from them belongs to `store.retention`, doing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,8 +50,9 @@ def gather(graphs: Iterable[Graph], store: Store, ledger: Ledger, instance: dg.D
         listed = {str(run["run_id"]): run for run in ledger.runs(graph.name)}
         for run_id in {*listed, *store.runs(graph.name), *kept.going}:
             facts = _facts(graph, run_id, listed.get(run_id, {}), kept, store, ledger, seen.get(run_id))
+            # Asked last: reading takes long enough for somebody to begin meanwhile.
             in_use = _who_works(run_id, ledger) or launches.get(run_id, "")
-            found.append(facts(in_use=in_use, is_latest=run_id == latest))
+            found.append(replace(facts, in_use=in_use, is_latest=run_id == latest))
     return sorted(found, key=lambda run: (*run.started, run.run_id), reverse=True)
 
 
@@ -72,39 +74,31 @@ def _facts(
     store: Store,
     ledger: Ledger,
     seen: datetime | None,
-) -> Any:
-    """Makes the facts of a run, given who uses it and whether it is the latest."""
+) -> RunFacts:
+    """The facts of a run, but for who uses it and whether it is the latest."""
     folder = RunFolder(store.root, graph.name, run_id)
     archived = store.run_folder(graph.name, run_id).is_archived
     there = has_folder(folder)
     results = envelopes_of(graph, run_id, store, every_file=False) if there or archived else {}
     envelopes = [found for found in results.values() if isinstance(found, Envelope)]
-    broken = next((str(found) for found in results.values() if isinstance(found, ArtifactDamaged)), "")
     registered = ledger.registration(run_id) or _snapshot(graph, run_id, store)
     moments = [_end(envelope) for envelope in envelopes]
     moments += [moment for moment in (seen, _moment(listed.get("created_at"))) if moment is not None]
     started = started_at(run_id, min(moments, default=None))
-    phases = phases_of(graph, run_id, store)
-
-    def made(*, in_use: str, is_latest: bool) -> RunFacts:
-        return RunFacts(
-            graph=graph.name,
-            run_id=run_id,
-            started=started,
-            last_active=max([*moments, started[0]]),
-            is_complete=len(envelopes) == len(graph.names) and all(one.status == "complete" for one in envelopes),
-            has_folder=there,
-            is_archived=archived,
-            is_latest=is_latest,
-            is_pinned=run_id in kept.pinned,
-            in_use=in_use,
-            damaged=broken,
-            foreign=run_files(folder, phases).foreign if there else (),
-            leans_on=leaning(registered, envelopes, run_id),
-            is_going=run_id in kept.going,
-        )
-
-    return made
+    return RunFacts(
+        graph=graph.name,
+        run_id=run_id,
+        started=started,
+        last_active=max([*moments, started[0]]),
+        is_complete=len(envelopes) == len(graph.names) and all(one.status == "complete" for one in envelopes),
+        has_folder=there,
+        is_archived=archived,
+        is_pinned=run_id in kept.pinned,
+        damaged=next((str(found) for found in results.values() if isinstance(found, ArtifactDamaged)), ""),
+        foreign=run_files(folder, phases_of(graph, run_id, store)).foreign if there else (),
+        leans_on=leaning(registered, envelopes, run_id),
+        is_going=run_id in kept.going,
+    )
 
 
 def phases_of(graph: Graph, run_id: str, store: Store) -> set[str]:
