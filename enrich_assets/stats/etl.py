@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.phase import Phase
-from enrich_assets.stats.figures.values import is_list, missing_in
+from enrich_assets.stats.figures.values import missing_in
 from enrich_assets.stats.outliers import BEYOND, outlier_numbers, outliers
 from enrich_assets.stats.validation_errors import validation_errors, validation_numbers
 
@@ -89,7 +89,7 @@ def repeated_rows(table: pa.Table, volatile: Collection[str] = ()) -> int:
     names = [
         field.name
         for field in table.schema
-        if field.name != "row_id" and field.name not in volatile and not _is_nested(field.type)
+        if field.name != "row_id" and field.name not in volatile and not pa.types.is_nested(field.type)
     ]
     if not names or table.num_rows < 2:
         return 0
@@ -118,7 +118,3 @@ def _missing_by_column(table: pa.Table | None) -> dict[str, int]:
     if table is None:
         return {}
     return {name: missing_in(table.column(name)) for name in table.column_names if name != "row_id"}
-
-
-def _is_nested(kind: pa.DataType) -> bool:
-    return is_list(kind) or bool(pa.types.is_nested(kind))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enrich_assets.core.errors import ArtifactError, UserError
+from enrich_assets.core.errors import UserError
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.phase import Figure, Phase
 from enrich_assets.stats.outcome import Outcome
@@ -12,7 +12,7 @@ LEAST_DPI, MOST_DPI = 30, 1200
 
 
 def drawn_again(
-    store: Store, graph: Graph, run_id: str, figure_name: str, *, dpi: int = 300, phase_name: str = ""
+    store: Store, graph: Graph, run_id: str, figure_name: str, *, dpi: int, phase_name: str = ""
 ) -> tuple[Phase, dict[str, bytes]]:
     """The phase of the figure and its files by name, with `dpi` dots an inch (30–1,200).
 
@@ -24,14 +24,11 @@ def drawn_again(
     phase, figure = _named(graph, figure_name, phase_name)
     loaded = store.load(graph.name, run_id, phase.name)
     first = store.load(graph.name, run_id, graph.first.name).document or {}
-    history = {}
-    for name in graph.inputs(phase):
-        history[name] = store.envelope(graph.name, run_id, name)
     outcome = Outcome(
         counts=loaded.envelope.counts,
         sides={name: store.side(graph.name, run_id, phase.name, name) for name in phase.sides},
         settings=_settings(graph, phase, first),
-        history=history,
+        history={name: store.envelope(graph.name, run_id, name) for name in graph.inputs(phase)},
         document=loaded.document,
     )
     return phase, figure.draw(loaded.table, outcome, dpi)
@@ -59,5 +56,5 @@ def _settings(graph: Graph, phase: Phase, registered: dict[str, object]) -> obje
     resolved = registered.get("settings")
     try:
         return graph.settings_of(phase, resolved if isinstance(resolved, dict) else {})
-    except (UserError, ArtifactError):
+    except UserError:
         return None

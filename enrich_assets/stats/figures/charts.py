@@ -7,7 +7,7 @@ figure types.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -312,9 +312,8 @@ def _shown(scale: Scale, places: Sequence[tuple[float, str]]) -> list[tuple[floa
 
 
 def _are_apart(scale: Scale, shown: Sequence[tuple[float, str]]) -> bool:
-    half: Callable[[str], float] = lambda text: width_of(text) / 2  # noqa: E731
     return all(
-        scale.at(after) - half(second) - scale.at(before) - half(first) >= 0.12
+        scale.at(after) - scale.at(before) - (width_of(first) + width_of(second)) / 2 >= 0.12
         for (before, first), (after, second) in pairwise(shown)
     )
 

@@ -38,7 +38,8 @@ class PhaseBars(Drawn):
         numbers = [number or 0.0 for _, number in taken]
         if self.what == "duration":
             texts = [number_text(round(number, 2)) for number in numbers]
-            return bars(self.title, [n for n, _ in taken], numbers, "seconds", texts=texts, note=_total(numbers, " s"))
+            note = f"all phases {number_text(round(sum(numbers), 1))} s"
+            return bars(self.title, [n for n, _ in taken], numbers, "seconds", texts=texts, note=note)
         texts = ["unknown" if number is None else money(number) for _, number in taken]
         is_known = all(number is not None for _, number in taken)
         note = f"all phases {money(sum(numbers))}" if is_known else "some costs are unknown"
@@ -56,7 +57,3 @@ class PhaseBars(Drawn):
             (name, envelope.duration_seconds if self.what == "duration" else envelope.usage.paid)
             for name, envelope in outcome.history.items()
         ]
-
-
-def _total(numbers: list[float], unit: str) -> str:
-    return f"all phases {number_text(round(sum(numbers), 1))}{unit}"
