@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from enrich_assets.core import units
 from enrich_assets.core.errors import EnrichError
+from enrich_assets.core.units import counted as counted
 from enrich_assets.core.units import money as money
 from enrich_assets.core.units import total_cost as total_cost
 
@@ -81,11 +82,6 @@ def number(value: int | None) -> str:
 def duration(seconds: float | None) -> str:
     """Seconds as 0.8 s, 74 s, 12 min or 3.2 h; a dash where they are not known."""
     return DASH if seconds is None else units.duration(seconds)
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _plain(value: Any) -> str:

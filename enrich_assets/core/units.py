@@ -1,4 +1,4 @@
-"""Amounts as people read them: USD and seconds."""
+"""Amounts as people read them: USD, seconds, numbers of things."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def total_cost(costs: list[float | None]) -> float | None:

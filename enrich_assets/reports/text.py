@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from enrich_assets.core.units import counted as counted
+
 # Controls but tab, newline and carriage return (C0, DEL, C1), and the characters that embed, override or isolate a
 # text direction (Unicode Bidirectional Algorithm, UAX #9): the latter make a text read as something else than it is.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]")
@@ -123,11 +125,6 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     whole = round(value)
     return f"{whole} s" if whole < 120 else f"{whole // 60:,} min {whole % 60} s"
-
-
-def counted(value: int, one: str, many: str = "") -> str:
-    """A number with its noun: `1 article`, `2 articles`."""
-    return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
 COUNTED_IN_PAGES = (("row", "rows"), ("copy", "copies"), ("problem", "problems"))
