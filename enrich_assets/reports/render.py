@@ -1,4 +1,4 @@
-"""The one entry of this room: a report's content and tables in, files out. How each looks stands beside it."""
+"""The files of the news: content and tables in, Markdown, page and workbook out. How each looks stands beside it."""
 
 from __future__ import annotations
 
