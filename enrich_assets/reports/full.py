@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from pydantic import Field
 
 from enrich_assets.core.envelope import Frozen
 from enrich_assets.core.errors import UserError
-from enrich_assets.graphs.intelligence.report_content import DIMENSIONS, Article, EntityNote, Origin, ReportContent
+from enrich_assets.graphs.intelligence.report_content import (
+    DIMENSIONS,
+    Article,
+    EntityNote,
+    FunnelStep,
+    Origin,
+    ReportContent,
+    SourceEntry,
+)
 from enrich_assets.reports import phrases
 from enrich_assets.reports.kinds import Rendering, ReportType
 from enrich_assets.reports.material import Material
@@ -96,7 +105,7 @@ def _printed(full: FullContent) -> dict[str, Any]:
     """What the template prints: texts and numbers as they are read, every address checked, in its order."""
     report = full.news
     summary, totals = report.summary, report.usage.totals
-    notes = _Notes()
+    notes = _Notes(report.provenance)
     described = phrases.first_described(report)
     articles = report.articles[:ARTICLES_LIMIT]
     left = len(report.articles) - len(articles)
@@ -105,47 +114,46 @@ def _printed(full: FullContent) -> dict[str, Any]:
         "reader": report.reader.name,
         "dateline": phrases.dateline(report),
         "run_id": report.run_id,
-        "preset": report.preset,
-        "language": report.language,
         "embedded": phrases.embedded_note(report),
         "notes": list(report.notes),
         "cards": [
-            _card("Articles read", number(summary.articles_read), notes, report, "/summary/articles_read"),
-            _card("In this report", number(summary.articles_reported), notes, report, "/summary/articles_reported"),
+            _card("Articles read", number(summary.articles_read), notes, "/summary/articles_read"),
+            _card("In this report", number(summary.articles_reported), notes, "/summary/articles_reported"),
             _card(
                 "Sources read",
                 f"{number(summary.sources_read)} of {number(summary.sources)}",
                 notes,
-                report,
                 "/summary/sources_read",
             ),
             _card(
                 "Backgrounds supported",
                 f"{number(summary.entities_supported)} of {number(summary.entities)}",
                 notes,
-                report,
                 "/summary/entities_supported",
             ),
-            _card("Cost", phrases.cost(totals), notes, report, "/usage/totals/known_cost"),
+            _card("Cost", phrases.cost(totals), notes, "/usage/totals/known_cost"),
         ],
         "empty": "" if report.empty is None else report.empty.sentence,
-        "articles": [_article(article, report, described, notes, index) for index, article in enumerate(articles)],
+        "articles": [_article(article, described, notes, index) for index, article in enumerate(articles)],
         "articles_left": f"{counted(left, 'further article')} in report.json and articles.xlsx." if left else "",
         "news": " ".join(phrases.news(report)),
-        "funnel": [_step(report, index, notes) for index, step in enumerate(report.funnel) if step.has_rows],
+        "funnel": [_step(step) for step in report.funnel if step.has_rows],
         "most_rows": max((max(step.rows_in, step.rows_out) for step in report.funnel), default=0),
-        "sources": [_source(report, index) for index in range(min(len(report.sources), SOURCES_LIMIT))],
+        "sources": [
+            _source(source, unchanged)
+            for source, unchanged in zip(report.sources[:SOURCES_LIMIT], phrases.unchanged(report), strict=False)
+        ],
         "sources_left": max(0, len(report.sources) - SOURCES_LIMIT),
         "usage": [_spent(spent.phase, spent) for spent in report.usage.phases] + [_spent("Together", totals)],
         "figures": [{"title": figure.title, "phase": figure.phase, "name": figure.name} for figure in full.figures],
         "marks": {
-            "funnel": notes.mark(report, "/funnel/0/rows_in"),
-            "dropped": notes.mark(report, "/funnel/0/dropped"),
-            "sources": notes.mark(report, "/sources/0/entries"),
-            "reported": notes.mark(report, "/sources/0/reported"),
-            "usage": notes.mark(report, "/usage/phases/0/model_calls"),
-            "cost": notes.mark(report, "/usage/phases/0/cost"),
-            "time": notes.mark(report, "/usage/phases/0/seconds"),
+            "funnel": notes.mark("/funnel/0/rows_in"),
+            "dropped": notes.mark("/funnel/0/dropped"),
+            "sources": notes.mark("/sources/0/entries"),
+            "reported": notes.mark("/sources/0/reported"),
+            "usage": notes.mark("/usage/phases/0/model_calls"),
+            "cost": notes.mark("/usage/phases/0/cost"),
+            "time": notes.mark("/usage/phases/0/seconds"),
         },
         "origins": [{"number": kind, "told": told} for kind, told in phrases.origins(report)],
     }
@@ -155,27 +163,26 @@ def _printed(full: FullContent) -> dict[str, Any]:
 class _Notes:
     """Numbered notes: a number's origin is told once and its mark is used wherever the same one stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, provenance: Mapping[str, Origin]) -> None:
         self.lines: list[str] = []
+        self._provenance = provenance
 
-    def mark(self, report: ReportContent, pointer: str, told: str = "") -> str:
+    def mark(self, pointer: str) -> str:
         """The mark of the origin of a number; '' where none is recorded."""
-        origin = report.provenance.get(pointer)
+        origin = self._provenance.get(pointer)
         if origin is None:
             return ""
-        line = told or phrases.note_of(pointer, origin)
+        line = phrases.note_of(pointer, origin)
         if line not in self.lines:
             self.lines.append(line)
         return str(self.lines.index(line) + 1)
 
 
-def _card(label: str, shown: str, notes: _Notes, report: ReportContent, pointer: str) -> dict[str, str]:
-    return {"label": label, "shown": shown, "mark": notes.mark(report, pointer)}
+def _card(label: str, shown: str, notes: _Notes, pointer: str) -> dict[str, str]:
+    return {"label": label, "shown": shown, "mark": notes.mark(pointer)}
 
 
-def _article(
-    article: Article, report: ReportContent, described: dict[tuple[str, ...], int], notes: _Notes, index: int
-) -> dict[str, Any]:
+def _article(article: Article, described: dict[tuple[str, ...], int], notes: _Notes, index: int) -> dict[str, Any]:
     facts = [article.category_name, article.source, day(article.published_at)]
     if article.follow_up:
         facts.append("follow-up")
@@ -192,7 +199,7 @@ def _article(
         "analysis": article.analysis,
         "why": " ".join(text for text in (article.rank_reason, article.rationale) if text),
         "total": points(article.scores.total),
-        "mark": notes.mark(report, f"/articles/{index}/scores/total"),
+        "mark": notes.mark(f"/articles/{index}/scores/total"),
         "scores": [
             {
                 "name": name,
@@ -201,7 +208,7 @@ def _article(
             }
             for name in DIMENSIONS
         ],
-        "scores_mark": notes.mark(report, f"/articles/{index}/scores/relevance"),
+        "scores_mark": notes.mark(f"/articles/{index}/scores/relevance"),
         "entities": [_entity(entity, article, described) for entity in article.entities],
     }
 
@@ -223,10 +230,7 @@ def _entity(entity: EntityNote, article: Article, described: dict[tuple[str, ...
     }
 
 
-def _step(report: ReportContent, index: int, notes: _Notes) -> dict[str, Any]:
-    step = report.funnel[index]
-    dropped = [f"{words(reason)} {number(count)}" for reason, count in step.dropped_by_reason.items()]
-    failed = [f"failed: {words(kind)} {number(count)}" for kind, count in step.failed_by_kind.items()]
+def _step(step: FunnelStep) -> dict[str, Any]:
     return {
         "phase": step.phase,
         "rows_in": number(step.rows_in),
@@ -234,14 +238,12 @@ def _step(report: ReportContent, index: int, notes: _Notes) -> dict[str, Any]:
         "dropped": number(step.dropped),
         "failed": number(step.failed),
         "out": step.rows_out,
-        "why": ", ".join([*dropped, *failed]),
+        "why": phrases.reasons(step),
         "checks": [f"{words(check.name)}: {check.message}" for check in step.failed_checks],
     }
 
 
-def _source(report: ReportContent, index: int) -> dict[str, Any]:
-    source = report.sources[index]
-    traffic = {entry.source_id: entry for entry in report.usage.sources}.get(source.source_id)
+def _source(source: SourceEntry, unchanged: float | None) -> dict[str, Any]:
     return {
         "name": short(source.name),
         "url": safe_url(source.url),
@@ -252,17 +254,16 @@ def _source(report: ReportContent, index: int) -> dict[str, Any]:
         "articles": number(source.articles),
         "reported": number(source.reported),
         "last_new_at": day(source.last_new_at) or "–",
-        "unchanged": percent(None if traffic is None else traffic.not_modified_share),
+        "unchanged": percent(unchanged),
     }
 
 
 def _spent(name: str, spent: Any) -> dict[str, str]:
-    requests = spent.model_calls + spent.page_requests + spent.search_requests
     return {
         "phase": name,
         "models": ", ".join(getattr(spent, "models", ())) or "–",
         "calls": number(spent.model_calls),
-        "requests": number(requests - spent.model_calls),
+        "requests": number(spent.page_requests + spent.search_requests),
         "tokens": f"{number(spent.tokens_in)} / {number(spent.tokens_out)}",
         "cost": usd(spent.cost),
         "time": seconds(spent.seconds),

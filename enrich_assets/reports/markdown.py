@@ -146,7 +146,7 @@ def _funnel(report: ReportContent) -> Iterator[str]:
     yield "## What was left out, and why"
     head = ("Phase", "In", "Created", "Kept", "Dropped", "Failed", "Out", "Why")
     rows = [
-        (escaped(step.phase), *(number(n) for n in _counts(step)), escaped(_reasons(step)))
+        (escaped(step.phase), *(number(n) for n in _counts(step)), escaped(phrases.reasons(step)))
         for step in report.funnel
         if step.has_rows
     ]
@@ -160,12 +160,6 @@ def _funnel(report: ReportContent) -> Iterator[str]:
 
 def _counts(step: FunnelStep) -> tuple[int, ...]:
     return (step.rows_in, step.created, step.kept, step.dropped, step.failed, step.rows_out)
-
-
-def _reasons(step: FunnelStep) -> str:
-    dropped = [f"{words(reason)} {number(count)}" for reason, count in step.dropped_by_reason.items()]
-    failed = [f"failed: {words(kind)} {number(count)}" for kind, count in step.failed_by_kind.items()]
-    return ", ".join([*dropped, *failed])
 
 
 def _sources(report: ReportContent) -> Iterator[str]:
@@ -186,16 +180,10 @@ def _sources(report: ReportContent) -> Iterator[str]:
             percent(unchanged),
             escaped(phrases.trouble(source)) or "–",
         )
-        for source, unchanged in zip(report.sources, _unchanged(report), strict=True)
+        for source, unchanged in zip(report.sources, phrases.unchanged(report), strict=True)
     ]
     head = ("Source", "Status", "Entries", "New", "Articles", "In this report", "Last new", "Unchanged", "Trouble")
     yield _table(head, rows, right=(2, 3, 4, 5, 7)) if rows else "No source was asked."
-
-
-def _unchanged(report: ReportContent) -> list[float | None]:
-    """Share of unchanged answers of each source."""
-    known = {traffic.source_id: traffic.not_modified_share for traffic in report.usage.sources}
-    return [known.get(source.source_id) for source in report.sources]
 
 
 def _usage(report: ReportContent) -> Iterator[str]:

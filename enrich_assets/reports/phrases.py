@@ -8,13 +8,14 @@ from enrich_assets.engine.progress import unknown_outcomes as unknown_outcomes
 from enrich_assets.graphs.intelligence.report_content import (
     Article,
     EntityNote,
+    FunnelStep,
     Origin,
     ReportContent,
     SourceEntry,
     TotalSpent,
 )
 from enrich_assets.models.settings import EXTRACTIVE
-from enrich_assets.reports.text import counted, day, listed, one_line, usd, words
+from enrich_assets.reports.text import counted, day, listed, number, one_line, usd, words
 
 
 def dateline(report: ReportContent) -> str:
@@ -118,6 +119,19 @@ def trouble(source: SourceEntry) -> str:
         kinds = f" ({listed([words(kind) for kind in source.error_kinds])})" if source.error_kinds else ""
         told.append(f"{counted(source.entry_errors, 'entry', 'entries')} in error{kinds}")
     return ", ".join(told)
+
+
+def reasons(step: FunnelStep) -> str:
+    """Why rows of a phase were left out, with their numbers."""
+    dropped = [f"{words(reason)} {number(count)}" for reason, count in step.dropped_by_reason.items()]
+    failed = [f"failed: {words(kind)} {number(count)}" for kind, count in step.failed_by_kind.items()]
+    return ", ".join([*dropped, *failed])
+
+
+def unchanged(report: ReportContent) -> list[float | None]:
+    """Of each source, the share of answers that said that nothing has changed."""
+    known = {traffic.source_id: traffic.not_modified_share for traffic in report.usage.sources}
+    return [known.get(source.source_id) for source in report.sources]
 
 
 def origins(report: ReportContent) -> list[tuple[str, str]]:
