@@ -23,6 +23,7 @@ import yaml
 
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets_tests import warm
 
 PROJECT = Path(__file__).resolve().parents[2]
 GRAPH = GRAPHS["intelligence"]
@@ -50,9 +51,9 @@ class Deployed:
 
     def call(self, *words: str) -> str:
         """Calls a program that is installed with the project and gives what it said."""
-        program = str(Path(sys.executable).with_name(words[0]))
+        program = [str(Path(sys.executable).with_name(words[0]))] if words[0] != "enrich" else warm.client()
         done = subprocess.run(
-            [program, *words[1:]], cwd=PROJECT, env=self.environment,
+            [*program, *words[1:]], cwd=PROJECT, env=self.environment,
             capture_output=True, encoding="utf-8", timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
