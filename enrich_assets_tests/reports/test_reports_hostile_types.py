@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from lxml import etree
 
 from enrich_assets.reports.kinds import OWN, files_of, make
 from enrich_assets.reports.material import Material
+from enrich_assets_tests.chromium import browser
 from enrich_assets_tests.reports.published_run import DROPPED, dropped_row, published, sample_rows, sample_sources
 from enrich_assets_tests.shared_data import shared_data
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -91,66 +90,54 @@ def test_pages_have_no_foreign_element_attribute_or_link(files: dict[str, bytes]
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_in_a_browser_nothing_runs_asks_or_complains(files: dict[str, bytes], tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        try:
-            for name in pages(files):
-                for width, scheme in ((390, "dark"), (1280, "light")):
-                    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 844})
-                    tab = context.new_page()
-                    seen: list[str] = []
-                    address = (tmp_path / name).as_uri()
-                    tab.on("console", lambda message, seen=seen: seen.append(message.text))
-                    tab.on("pageerror", lambda error, seen=seen: seen.append(str(error)))
-                    tab.on("dialog", lambda dialog, seen=seen: (seen.append(dialog.message), dialog.dismiss()))
-                    tab.on("request", lambda request, seen=seen: seen.append(request.url))
-                    tab.goto(address)
-                    for link in tab.query_selector_all("main a[href^='#']")[:20]:
-                        link.click()
-                    asked = [url for url in seen if url.split("#")[0] != address and not url.startswith("data:")]
-                    assert asked == [], (name, width)
-                    assert tab.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
-                    context.close()
-        finally:
-            browser.close()
+    with browser() as opened:
+        for name in pages(files):
+            for width, scheme in ((390, "dark"), (1280, "light")):
+                context = opened.new_context(color_scheme=scheme, viewport={"width": width, "height": 844})
+                tab = context.new_page()
+                seen: list[str] = []
+                address = (tmp_path / name).as_uri()
+                tab.on("console", lambda message, seen=seen: seen.append(message.text))
+                tab.on("pageerror", lambda error, seen=seen: seen.append(str(error)))
+                tab.on("dialog", lambda dialog, seen=seen: (seen.append(dialog.message), dialog.dismiss()))
+                tab.on("request", lambda request, seen=seen: seen.append(request.url))
+                tab.goto(address)
+                for link in tab.query_selector_all("main a[href^='#']")[:20]:
+                    link.click()
+                asked = [url for url in seen if url.split("#")[0] != address and not url.startswith("data:")]
+                assert asked == [], (name, width)
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+                context.close()
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_rows_are_searched_and_filtered_and_stand_there_without_a_script(
     files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     (tmp_path / "q.html").write_bytes(files["data_quality.html"])
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        try:
-            tab = browser.new_page()
-            tab.goto((tmp_path / "q.html").as_uri())
-            shown = "tr[data-phase]:not([hidden])"
-            assert len(tab.query_selector_all(shown)) == len(HOSTILE)
-            tab.fill("#search", "HYPERLINK evil")
-            assert len(tab.query_selector_all(shown)) == 1
-            assert tab.inner_text("#count") == f"1 of {len(HOSTILE)} rows on this page"
-            tab.select_option("#by-outcome", "failed")
-            assert len(tab.query_selector_all(shown)) == 0
-            tab.click("#clear")
-            assert len(tab.query_selector_all(shown)) == len(HOSTILE)
-            tab.select_option("#by-reason", HOSTILE[0])
-            assert len(tab.query_selector_all(shown)) == 1
-            tab.click("a[data-pick][data-phase='tier1']")
-            assert tab.input_value("#by-phase") == "tier1"
-            plain = browser.new_context(java_script_enabled=False).new_page()
-            plain.goto((tmp_path / "q.html").as_uri())
-            assert len(plain.query_selector_all(shown)) == len(HOSTILE)
-            assert not plain.is_visible("#controls")
-        finally:
-            browser.close()
+    with browser() as opened:
+        tab = opened.new_page()
+        tab.goto((tmp_path / "q.html").as_uri())
+        shown = "tr[data-phase]:not([hidden])"
+        assert len(tab.query_selector_all(shown)) == len(HOSTILE)
+        tab.fill("#search", "HYPERLINK evil")
+        assert len(tab.query_selector_all(shown)) == 1
+        assert tab.inner_text("#count") == f"1 of {len(HOSTILE)} rows on this page"
+        tab.select_option("#by-outcome", "failed")
+        assert len(tab.query_selector_all(shown)) == 0
+        tab.click("#clear")
+        assert len(tab.query_selector_all(shown)) == len(HOSTILE)
+        tab.select_option("#by-reason", HOSTILE[0])
+        assert len(tab.query_selector_all(shown)) == 1
+        tab.click("a[data-pick][data-phase='tier1']")
+        assert tab.input_value("#by-phase") == "tier1"
+        plain = opened.new_context(java_script_enabled=False).new_page()
+        plain.goto((tmp_path / "q.html").as_uri())
+        assert len(plain.query_selector_all(shown)) == len(HOSTILE)
+        assert not plain.is_visible("#controls")
 
 
 def test_on_paper_hostile_text_is_text(files: dict[str, bytes]) -> None:

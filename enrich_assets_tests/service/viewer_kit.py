@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import uvicorn
 
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.service.app import create_app
 from enrich_assets.store.store import Store
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+from enrich_assets_tests.chromium import browser
 
 
 @dataclass(frozen=True)
@@ -79,22 +75,15 @@ class Tab:
 @contextmanager
 def tab(url: str, *, width: int = 1280, scheme: str = "light") -> Iterator[Tab]:
     """A tab of that width and colour scheme; skips where there is no Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        try:
-            context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-            opened = Tab(context.new_page(), url, [], [])
-            opened.page.on("console", lambda message: opened.said.append(message.text))
-            opened.page.on("pageerror", lambda error: opened.said.append(str(error)))
-            opened.page.on(
-                "request", lambda asked: None if asked.url.startswith(url) else opened.elsewhere.append(asked.url)
-            )
-            yield opened
-        finally:
-            browser.close()
+    with browser() as started:
+        context = started.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        opened = Tab(context.new_page(), url, [], [])
+        opened.page.on("console", lambda message: opened.said.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.said.append(str(error)))
+        opened.page.on(
+            "request", lambda asked: None if asked.url.startswith(url) else opened.elsewhere.append(asked.url)
+        )
+        yield opened
 
 
 def shots(folder: Path) -> Path:

@@ -6,17 +6,15 @@ Belongs here: what every page has in common. What a page must show belongs to th
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from enrich_assets_tests.chromium import CHROMIUM as CHROMIUM
+from enrich_assets_tests.chromium import browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 WAIT_SECONDS = 30.0
 
 
@@ -57,17 +55,10 @@ class Browser:
 @contextmanager
 def chromium(url: str, shots: Path) -> Iterator[Browser]:
     """A tab of 1440 × 1000; skips where no Chromium is installed. ENRICH_TEST_SHOTS names a folder that keeps shots."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     kept = os.environ.get("ENRICH_TEST_SHOTS")
     folder = Path(kept) if kept else shots
     folder.mkdir(parents=True, exist_ok=True)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        try:
-            page = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="light").new_page()
-            page.set_default_timeout(WAIT_SECONDS * 1000)
-            yield Browser(page, url, folder)
-        finally:
-            browser.close()
+    with browser() as started:
+        page = started.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="light").new_page()
+        page.set_default_timeout(WAIT_SECONDS * 1000)
+        yield Browser(page, url, folder)
