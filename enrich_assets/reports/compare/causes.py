@@ -14,9 +14,11 @@ from enrich_assets.engine.phase import Phase
 from enrich_assets.reading import Run
 from enrich_assets.reports.compare.content import Cause
 from enrich_assets.reports.compare.differences import Given, asks_model, given, reasons_named, source_difference
-from enrich_assets.reports.compare.outcomes import Outcome, Outcomes, changed_columns, differ, has_same_answer, told
+from enrich_assets.reports.compare.outcomes import Outcome, changed_columns, differ, has_same_answer, told
 
 _REPORTED, _FOLLOW_UP = "already_reported", "follow_up"
+Rows = Mapping[str, Outcome]
+"""What became of each row of a phase, by row_id."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class RowStory:
 
 
 def stories_of(
-    old: Run, new: Run, phases: Sequence[Phase], outcomes: Mapping[str, tuple[Outcomes, Outcomes]]
+    old: Run, new: Run, phases: Sequence[Phase], outcomes: Mapping[str, tuple[Rows, Rows]]
 ) -> dict[str, RowStory]:
     """The story of every row that differs anywhere in the phases, by row_id."""
     walk = _Walk(old, new)
@@ -54,14 +56,14 @@ class _Walk:
         # Causes that changed any row so far: by them phases that look at all rows change others.
         self._at_work: dict[tuple[str, str, str], Cause] = {}
 
-    def through(self, phase: Phase, old: Outcomes, new: Outcomes) -> None:
+    def through(self, phase: Phase, old: Rows, new: Rows) -> None:
         """Tells what happened to the rows in one phase."""
         what = given(phase, self.old, self.new)
         without: list[str] = []
-        for row_id in dict.fromkeys((*old.rows, *new.rows)):
+        for row_id in dict.fromkeys((*old, *new)):
             if row_id in self._ended:
                 continue
-            before, after = old.rows.get(row_id), new.rows.get(row_id)
+            before, after = old.get(row_id), new.get(row_id)
             if not differ(before, after):
                 continue
             is_first = row_id not in self.stories
@@ -79,7 +81,7 @@ class _Walk:
             ):
                 self._ended.add(row_id)
         for row_id in without:
-            self.stories[row_id].add(self._indirect(phase, old.rows.get(row_id), new.rows.get(row_id)))
+            self.stories[row_id].add(self._indirect(phase, old.get(row_id), new.get(row_id)))
 
     def _direct(
         self, phase: Phase, what: Given, before: Outcome | None, after: Outcome | None, row_id: str

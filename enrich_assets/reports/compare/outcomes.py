@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from enrich_assets.reading import Run
 _EXPLAINS = frozenset({"rank_reason"})
 """Columns that explain others in words; they differ when a number beside them does, or for no reason of the row's."""
 _PAGE, _SOURCE = "page_sha256", "source_id"
+_LEFT_OUT: tuple[Literal["dropped", "failed"], ...] = ("dropped", "failed")
 
 
 @dataclass(frozen=True)
@@ -33,36 +34,23 @@ class Outcome:
         return "" if self.state == "kept" else str(self.values.get("drop_reason") or self.values.get("failure_kind"))
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """The rows of one phase of one run, and the names of all that it knows of."""
-
-    rows: Mapping[str, Outcome] = field(default_factory=dict)
-    titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Title and URL of rows, where the phase's tables have them."""
-
-
-def outcomes_of(run: Run, phase: Phase) -> Outcomes:
-    """What became of the rows of a phase; raises ArtifactMissing, ArtifactDamaged."""
+def outcomes_of(run: Run, phase: Phase) -> dict[str, Outcome]:
+    """What became of each row of a phase, by row_id; raises ArtifactMissing, ArtifactDamaged."""
     table = run.arrow(phase.name)
     rows: dict[str, Outcome] = {}
-    titles: dict[str, tuple[str, str]] = {}
-    for side, state in (("dropped", "dropped"), ("failed", "failed")):
-        for row in run.store.side(run.graph.name, run.run_id, phase.name, side).to_pylist():
+    for state in _LEFT_OUT:
+        for row in run.store.side(run.graph.name, run.run_id, phase.name, state).to_pylist():
             values = {k: v for k, v in row.items() if k not in ("row_id", "title", "url")}
-            rows[str(row["row_id"])] = Outcome(state, values)  # type: ignore[arg-type]  # one of the two above
-            titles[str(row["row_id"])] = (str(row.get("title") or ""), str(row.get("url") or ""))
+            rows[str(row["row_id"])] = Outcome(state, values)
     compared = compared_columns(phase)
-    named = [n for n in dict.fromkeys((*compared, "row_id", "title", "url", _PAGE, _SOURCE)) if n in table.column_names]
+    named = [n for n in dict.fromkeys((*compared, "row_id", _PAGE, _SOURCE)) if n in table.column_names]
     for row in table.select(named).to_pylist():
-        row_id = str(row["row_id"])
         values = {name: row.get(name) for name in compared}
         made = phase.creates
-        rows[row_id] = Outcome(
+        rows[str(row["row_id"])] = Outcome(
             "kept", values, str(row.get(_PAGE) or "") if made else "", str(row.get(_SOURCE) or "") if made else ""
         )
-        titles[row_id] = (str(row.get("title") or ""), str(row.get("url") or ""))
-    return Outcomes(rows, titles)
+    return rows
 
 
 def compared_columns(phase: Phase) -> list[str]:
