@@ -56,7 +56,7 @@ def source_gone_silent(facts: Facts) -> Iterator[Found]:
         return
     silent: list[FindingRow] = []
     plain = sources.select(["row_id", "source_id", "name", "status", "new_items"]).to_pylist()
-    for row, moment in zip(plain, _moments(sources, "last_new_at"), strict=True):
+    for row, moment in zip(plain, _last_new(sources), strict=True):
         row = {**row, "last_new_at": moment}
         said = _silence(row["source_id"], row, facts)
         if said:
@@ -91,14 +91,14 @@ def _usual_gap(source_id: str, facts: Facts) -> float | None:
     for earlier in facts.earlier:
         table = earlier.table("sources")
         if table is not None and "last_new_at" in table.column_names:
-            pairs = zip(table.column("source_id").to_pylist(), _moments(table, "last_new_at"), strict=True)
+            pairs = zip(table.column("source_id").to_pylist(), _last_new(table), strict=True)
             moments |= {moment for known, moment in pairs if known == source_id and moment is not None}
     ordered = sorted(moments)
     gaps = [(b - a).total_seconds() / 86_400 for a, b in itertools.pairwise(ordered)]
     return median(gaps) if gaps else None
 
 
-def _moments(table: pa.Table, column: str) -> list[datetime | None]:
+def _last_new(sources: pa.Table) -> list[datetime | None]:
     # By their microseconds, because Arrow imports pandas to make datetimes.
-    counts = table.column(column).cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+    counts = sources.column("last_new_at").cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
     return [None if count is None else _EPOCH + timedelta(microseconds=count) for count in counts]

@@ -106,7 +106,7 @@ def columns(
     spare = (high - low) * 0.02 if marks else 0.0
     top, bottom = 0.75 if marks else 0.55, _HEIGHT - 0.62
     up = Scale(0, max(counts) * 1.04, bottom, top)
-    left = _y_axis(picture, up, y_label, ticks(0, max(counts), 6, whole=True), WIDTH - _RIGHT)
+    left = _y_axis(picture, up, y_label, ticks(0, max(counts), 6, whole=True))
     across = Scale(low - spare, high + spare, left, WIDTH - _RIGHT)
     width = across.at(edges[1]) - across.at(edges[0])
     gap = min(0.02, width * 0.1)
@@ -129,7 +129,7 @@ def points(
     picture = _headed(3.6, title, note)
     top, bottom = 0.55, 3.6 - 0.62
     up = _padded(min(ys), max(ys), bottom, top)
-    left = _y_axis(picture, up, y_label, ticks(up.low, up.high, 6), WIDTH - _RIGHT)
+    left = _y_axis(picture, up, y_label, ticks(up.low, up.high, 6))
     across = _padded(min(xs), max(xs), left, WIDTH - _RIGHT)
     _x_axis(picture, across, bottom, x_label, _ticks_within(across))
     for x, y in zip(xs, ys, strict=True):
@@ -260,12 +260,12 @@ def _empty(title: str, x_label: str, said: str, note: str) -> Picture:
     return picture
 
 
-def _y_axis(picture: Picture, scale: Scale, label: str, values: Sequence[float], right: float) -> float:
+def _y_axis(picture: Picture, scale: Scale, label: str, values: Sequence[float]) -> float:
     """Draws it with its grid; gives where it stands."""
     texts = [number_text(value) for value in values]
     left = 0.45 + max(width_of(text) for text in texts) + _GAP
     for value, text in zip(values, texts, strict=True):
-        picture.line(left, scale.at(value), right, scale.at(value), GRID)
+        picture.line(left, scale.at(value), WIDTH - _RIGHT, scale.at(value), GRID)
         picture.text(left - _GAP, scale.at(value), text, anchor="end")
     picture.text(0.26, (scale.start + scale.end) / 2, fitting(label, 2.2, 9), 9, INK, "middle", is_upright=True)
     return left
