@@ -88,6 +88,16 @@ def write_manifest(folder: RunFolder, listed: list[dict[str, Any]]) -> dict[str,
     return whole
 
 
+def kind_of(name: str) -> str:
+    """The kind of a file of a run, by its name: one of KINDS."""
+    area, extension = name.split("/", 1)[0], name.rsplit(".", 1)[-1]
+    if "/" not in name:
+        return "data"
+    if area == "reports":
+        return "report"
+    return _BY_EXTENSION.get(extension, area)
+
+
 def utc_text(moment: datetime) -> str:
     """A moment as the manifest writes it."""
     return moment.isoformat(timespec="seconds")
@@ -102,7 +112,7 @@ def _entry(envelope: Envelope, name: str, data: bytes, made_at: str) -> dict[str
     rows, columns = _shape(name, data)
     return {
         "artifact_id": envelope.artifact_id,
-        "kind": _kind(name),
+        "kind": kind_of(name),
         "phase": envelope.phase,
         "number": envelope.number,
         "name": name,
@@ -115,15 +125,6 @@ def _entry(envelope: Envelope, name: str, data: bytes, made_at: str) -> dict[str
     }
 
 
-def _kind(name: str) -> str:
-    area, extension = name.split("/", 1)[0], name.rsplit(".", 1)[-1]
-    if "/" not in name:
-        return "data"
-    if area == "reports":
-        return "report"
-    return _BY_EXTENSION.get(extension, area)
-
-
 def _description(envelope: Envelope, name: str) -> str:
     if "/" not in name:
         return f"artifact of phase {envelope.number}, {envelope.phase}"
@@ -132,7 +133,7 @@ def _description(envelope: Envelope, name: str) -> str:
     words = stem.replace("_", " ")
     if name.startswith("reports/"):
         return f"report as {extension.upper()}"
-    return _DESCRIPTIONS.get(last) or (f"figure: {words}" if _kind(name) == "plot" else f"side table: {words}")
+    return _DESCRIPTIONS.get(last) or (f"figure: {words}" if kind_of(name) == "plot" else f"side table: {words}")
 
 
 def _shape(name: str, data: bytes) -> tuple[int | None, dict[str, str] | None]:

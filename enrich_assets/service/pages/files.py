@@ -19,6 +19,7 @@ from enrich_assets.graphs.catalog import GRAPHS
 from enrich_assets.reading import Run
 from enrich_assets.service.viewer import envelopes_of, viewer_of
 from enrich_assets.store.layout import ARTIFACT_SUFFIXES, valid_file_name
+from enrich_assets.store.manifest import kind_of
 from enrich_assets.store.publication import read_present
 
 router = APIRouter()
@@ -105,9 +106,7 @@ def figures_in(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _entry(phase: str, name: str) -> dict[str, Any]:
-    area, extension = name.split("/", 1)[0], name.rsplit(".", 1)[-1]
-    kinds = {"reports": "report"} | ({"eda": "plot"} if extension in ("svg", "png") else {})
-    kind = kinds.get(area, "table" if extension == "parquet" else area)
+    kind = kind_of(name)
     return {"phase": phase, "number": 0, "name": name, "kind": kind, "bytes": None, "rows": None, "description": ""}
 
 
