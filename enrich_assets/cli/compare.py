@@ -80,6 +80,8 @@ def _write_page(found: Comparison, path: Path) -> None:
 def _print(found: Comparison) -> None:
     from rich.text import Text
 
+    from enrich_assets.reports.compare.content import CHANGES
+
     out = console()
     for word, run in (("before", found.old), ("after ", found.new)):
         titled = f" · {clean(run.title)}" if run.title else ""
@@ -90,7 +92,7 @@ def _print(found: Comparison) -> None:
     for note in found.notes:
         out.print(clean(note), markup=False)
     _print_given(found, out)
-    changes = [(change, found.of(change)) for change in ("came", "went", "moved", "changed")]
+    changes = [(change, found.of(change)) for change in CHANGES]
     summary = ", ".join(f"{len(articles)} {change}" for change, articles in changes)
     out.print()
     out.print(Text(f"articles: {summary}, {found.unchanged} as before", style="bold"))

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from enrich_assets.core.envelope import Envelope, Frozen
 from enrich_assets.core.errors import ArtifactMissing
+from enrich_assets.core.units import total_cost
 from enrich_assets.graphs.intelligence.report_content import Origin
 from enrich_assets.reports.kinds import ReportType
 from enrich_assets.reports.material import Material
@@ -135,7 +136,7 @@ def content(material: Material) -> QualityContent:
         title=material.title,
         rows_judged=judged,
         **summed,
-        cost=None if None in costs else known,
+        cost=total_cost(costs),
         known_cost=known,
         score=summed["kept"] / judged if judged else None,
         phases=phases,

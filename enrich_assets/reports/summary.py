@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from pydantic import Field
 
 from enrich_assets.core.envelope import Envelope, Frozen
+from enrich_assets.core.units import total_cost
 from enrich_assets.graphs.intelligence.report_content import COUNTED, Origin
 from enrich_assets.reports.kinds import Rendering, ReportType
 from enrich_assets.reports.material import Material
@@ -122,7 +123,7 @@ def content(material: Material) -> SummaryContent:
         records_from="" if maker is None else maker.phase,
         reported=0 if last is None else last.rows_out,
         reported_from="" if last is None else last.phase,
-        totals=Totals(**summed, cost=None if None in costs else known, known_cost=known),
+        totals=Totals(**summed, cost=total_cost(costs), known_cost=known),
         phases=lines,
     )
     return made.model_copy(update={"provenance": dict(_provenance(made, material))})

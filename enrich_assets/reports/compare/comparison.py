@@ -10,10 +10,12 @@ import pyarrow as pa
 
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
+from enrich_assets.core.units import total_cost
 from enrich_assets.engine.phase import Phase
 from enrich_assets.reading import Run
 from enrich_assets.reports.compare.causes import RowStory, stories_of
 from enrich_assets.reports.compare.content import (
+    CHANGES,
     ArticleChange,
     Cause,
     Change,
@@ -31,8 +33,6 @@ from enrich_assets.reports.compare.differences import (
     setting_differences,
 )
 from enrich_assets.reports.compare.outcomes import last_common, outcomes_of
-
-_ORDER: tuple[Change, ...] = ("came", "went", "moved", "changed")
 
 
 def compare(old: Run, new: Run) -> Comparison:
@@ -115,7 +115,7 @@ def _changes(before: _Report, after: _Report, stories: dict[str, RowStory], last
 
 def _in_order(article: ArticleChange) -> tuple[int, int, str]:
     rank = article.new_rank if article.new_rank is not None else article.old_rank
-    return (_ORDER.index(article.change), rank or 0, article.row_id)
+    return (CHANGES.index(article.change), rank or 0, article.row_id)
 
 
 def _about(run: Run, report: _Report) -> ComparedRun:
@@ -130,7 +130,7 @@ def _about(run: Run, report: _Report) -> ComparedRun:
         as_of=datetime.fromisoformat(str(registered["as_of"])),
         is_complete=run.is_complete,
         articles=len(report.rows),
-        cost=None if None in paid else sum(amount for amount in paid if amount is not None),
+        cost=total_cost(paid),
         seconds=sum(envelope.duration_seconds for envelope in envelopes.values()),
     )
 

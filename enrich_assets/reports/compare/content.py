@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from enrich_assets.core.envelope import Frozen
 
 CauseKind = Literal["settings", "prompt", "model", "page", "code", "history", "unknown"]
 Change = Literal["came", "went", "moved", "changed"]
+CHANGES: tuple[Change, ...] = get_args(Change)
+"""In the order in which they are told."""
 
 
 class ComparedRun(Frozen):
