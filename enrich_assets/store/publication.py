@@ -20,7 +20,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from upath import UPath
 
@@ -293,7 +292,7 @@ def _remove_quietly(paths: list[UPath]) -> None:
             log.warning("a copy was left: %s", error)
 
 
-def _artifact_id(folder: RunFolder, path: UPath, suffix: str) -> Any:
+def _artifact_id(folder: RunFolder, path: UPath, suffix: str) -> str:
     try:
         return read_envelope(folder.read(path), suffix, str(path)).artifact_id
     except (ArtifactDamaged, ArtifactMissing):
