@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from enrich_assets.core.errors import UserError
 from enrich_assets.reading import open_run
 from enrich_assets.store.archive import ArchivedRun, clear_folder, pack
 from enrich_assets.store.layout import RunFolder
@@ -120,17 +119,12 @@ def test_a_number_that_is_none_is_named(
     assert told.exit_code == 2 and "ENRICH_KEEP_DAYS" in told.stderr
 
 
-def test_an_archived_run_publishes_nothing(demo_place: CommandPlace, tmp_path: Path) -> None:
-    from enrich_assets.store.archive import archive_path
-
+def test_check_names_an_archive_that_is_no_zip_file(demo_place: CommandPlace, tmp_path: Path) -> None:
     place = demo_place.copied_to(tmp_path / "copy")
     (run_id,) = place.run_ids()
-    store = Store(place.storage)
-    path = Path(archive_path(store.root, WHERE, run_id).path)
+    path = place.storage / WHERE / "archive" / f"{run_id}.zip"
     path.parent.mkdir()
     path.write_bytes(b"no zip file")
-    with pytest.raises(UserError, match="archived"):
-        store.refuse_archived(WHERE, run_id)
     told = place.enrich("check", run_id)
     assert told.returncode == 2 and path.name in told.stdout + told.stderr
 
