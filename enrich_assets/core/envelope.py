@@ -59,6 +59,11 @@ class Usage(Frozen):
     models: tuple[str, ...] = ()
 
     @property
+    def requests(self) -> int:
+        """Calls of models, requests of pages and of searches together."""
+        return self.model_calls + self.page_requests + self.search_requests
+
+    @property
     def paid(self) -> float | None:
         """What people are shown as the phase's cost: `spent`, or `cost` in an envelope of before it was recorded."""
         return self.cost if self.spent == 0 and self.cost != 0 else self.spent

@@ -123,7 +123,7 @@ def phase_view(envelope: Envelope) -> dict[str, Any]:
         "rows_out": counts.rows_out,
         "dropped": sum(counts.dropped_by_reason.values()),
         "failed": sum(counts.failed_by_kind.values()),
-        "calls": usage.model_calls + usage.page_requests + usage.search_requests,
+        "calls": usage.requests,
         "reused": usage.answers_reused,
         "tokens_in": usage.tokens_in,
         "tokens_out": usage.tokens_out,

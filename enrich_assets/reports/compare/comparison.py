@@ -154,7 +154,7 @@ def _numbers(envelope: Envelope | None) -> PhaseNumbers | None:
     return PhaseNumbers(
         rows_in=envelope.counts.rows_in,
         rows_out=envelope.counts.rows_out,
-        calls=usage.model_calls + usage.page_requests + usage.search_requests,
+        calls=usage.requests,
         reused=usage.answers_reused,
         cost=usage.paid,
         seconds=envelope.duration_seconds,

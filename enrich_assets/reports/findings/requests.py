@@ -45,7 +45,7 @@ def asks_a_model(phase: Phase) -> bool:
 def retry_storm(facts: Facts) -> Iterator[Found]:
     """Fewer than one request in four had to be sent again."""
     usage = facts.usage
-    sent = usage.model_calls + usage.page_requests + usage.search_requests
+    sent = usage.requests
     if usage.retries < FEWEST_RETRIES or usage.retries < RETRY_SHARE * sent:
         return
     rows = _rows(
