@@ -92,12 +92,10 @@ def test_a_launch_that_is_terminated_in_the_ui_is_gone_in_time_and_continues_whe
     with ModelServer(latency=5.0) as busy, ModelServer() as idle:
         # Half of the rows have their answer, the others wait a minute for their next attempt.
         idle.plan("503", share=0.5, retry_after=60)
-        cases = {
-            title: (server, *launched(dagster, wire, server, title))
-            for title, server in (("busy", busy), ("idle", idle))
-        }
-        wait_until(lambda: busy.in_flight == 64, 90, "64 requests in flight")
+        cases = {"idle": (idle, *launched(dagster, wire, idle, "idle"))}
         wait_until(lambda: idle.answered >= 30 and idle.in_flight == 0, 90, "rows that wait for their next attempt")
+        cases["busy"] = (busy, *launched(dagster, wire, busy, "busy"))
+        wait_until(lambda: busy.in_flight == 64, 90, "64 requests in flight")
         workers = [worker_of(dagster, run_id) for _, run_id, _ in cases.values()]
         assert len(set(workers)) == 2
         began = time.monotonic()
