@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from enrich_assets.cli.output import say
-from enrich_assets.core.errors import UnknownRun
 from enrich_assets.defs.home import enter_home
 
 if TYPE_CHECKING:
@@ -32,33 +31,10 @@ class Place:
     ledger: Ledger
 
     def find_run(self, reference: str) -> tuple[Graph, str]:
-        """Graph and ID of the run that an ID, a title or `latest` means; raises UnknownRun.
+        """Graph and ID of the run that an ID, a title or `latest` means; raises UnknownRun."""
+        from enrich_assets.graphs.finding import find_run
 
-        `latest` is the newest run, or the one that somebody went back to, until another is begun. A run that stands in
-        the storage and not in the ledger is found by its ID.
-        """
-        from enrich_assets.graphs.catalog import GRAPHS, graph_named
-
-        try:
-            run_id = self.ledger.find_run(reference)
-        except UnknownRun:
-            for graph in GRAPHS.values():
-                if reference in self.store.runs(graph.name):
-                    return graph, reference
-            raise
-        known = self.ledger.run(run_id)
-        if known is None:
-            raise UnknownRun(f"the run {run_id} was removed just now.", fix="enrich runs lists the runs.")
-        named = str(known["graph"])
-        return graph_named(named), self._went_back(named, run_id) if reference == "latest" else run_id
-
-    def _went_back(self, graph: str, newest: str) -> str:
-        from enrich_assets.store.latest import started_at
-
-        instead_of = self.store.latest_instead_of(graph)
-        if instead_of and started_at(newest, None) <= started_at(instead_of, None):
-            return self.store.latest(graph) or newest
-        return newest
+        return find_run(self.store, self.ledger, reference)
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from fastapi.responses import HTMLResponse
 
 from enrich_assets.core import units
 from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import ArtifactError, ArtifactMissing, UnknownRun, UserError
+from enrich_assets.core.errors import ArtifactError, ArtifactMissing, UserError
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.progress import Pace
-from enrich_assets.graphs.catalog import GRAPHS
+from enrich_assets.graphs.finding import find_run
 from enrich_assets.reading import Run
 from enrich_assets.reports.compare.content import Comparison
 from enrich_assets.reports.findings.finding import Finding
@@ -59,14 +59,7 @@ class Viewer:
 
     def run(self, reference: str) -> Run:
         """The run that an ID, a title or `latest` means; raises UnknownRun."""
-        for graph in GRAPHS.values():
-            try:
-                return Run(self.store, graph, self.ledger.find_run(reference, graph.name))
-            except UnknownRun as error:
-                if reference in self.store.runs(graph.name):
-                    return Run(self.store, graph, reference)
-                unknown = error
-        raise unknown
+        return Run(self.store, *find_run(self.store, self.ledger, reference))
 
     def table(self, run: Run, phase: str, side: str = "") -> tuple[str, pa.Table]:
         """The rows of a phase, or of a side table of it, with the key under which they are kept: their own hash.

@@ -54,6 +54,20 @@ def test_a_run_leads_to_its_phases_reports_figures_and_files(stored: Served, run
         stored.get(path)
 
 
+def test_latest_is_the_run_that_somebody_went_back_to(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with Ledger.for_storage(str(tmp_path)) as ledger:
+        earlier, later = "20260301_080000", "20260302_080000"
+        for run_id in (earlier, later):
+            ledger.claim_run("intelligence", {"title": run_id}, run_id=run_id)
+            publish(store, ledger, run_id, "scraped", pa.table({"row_id": ["a"]}))
+            store.mark_latest("intelligence", run_id)
+    with served(tmp_path) as viewer:
+        assert f'href="/runs/{later}/phases/scraped"' in viewer.get("/runs/latest").text
+        store.go_back_to("intelligence", earlier, later)
+        assert f'href="/runs/{earlier}/phases/scraped"' in viewer.get("/runs/latest").text
+
+
 @pytest.mark.parametrize("phase", NAMES)
 def test_every_phase_has_a_page_of_its_own(stored: Served, run_id: str, phase: str) -> None:
     page = stored.get(f"/runs/{run_id}/phases/{phase}").text
