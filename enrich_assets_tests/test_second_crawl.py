@@ -137,6 +137,7 @@ def test_a_second_crawl_costs_what_changed(house: House, pages: int) -> None:
         print(f"one changed: {site.bodies.total()} body, {one.extracted} extracted, calls {used}")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_another_process_extracts_nothing_again(house: House) -> None:
     with ManyPages(9, validator="last-modified") as site, ModelServer(answers=newsroom_answer) as server:

@@ -256,6 +256,7 @@ def test_a_launch_whose_process_died_is_closed(copy: Any) -> None:
     assert _open_launches(copy) == 0
 
 
+@pytest.mark.long
 def test_the_ui_takes_a_free_port_when_3000_is_taken_and_ctrl_c_ends_it(empty_place: Any) -> None:
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

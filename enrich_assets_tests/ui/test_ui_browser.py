@@ -98,6 +98,7 @@ def test_a_partition_typed_by_hand_with_a_bad_key_is_refused_in_words_and_nothin
     assert sorted(path.name for path in dagster.storage.parent.rglob("*") if "monday" in path.name) == before == []
 
 
+@pytest.mark.long
 def test_a_key_typed_by_hand_gets_its_settings_from_the_launchpad_of_the_first_phase(
     dagster: Dagster, browser: Browser
 ) -> None:
