@@ -46,12 +46,13 @@ def open_place(*, to_execute: bool = False, needs_room: bool = True) -> Iterator
     """
     from enrich_assets.core.files import is_local, local_path
     from enrich_assets.engine.ledger import Ledger, ledger_url
+    from enrich_assets.store.root import MINIMUM_FREE_BYTES
     from enrich_assets.store.store import Store
 
     enter_home(say if to_execute else lambda _: None)
     store = Store.from_environment()
     if to_execute:
-        store.check_writable(**({} if needs_room else {"minimum_free_bytes": 0}))
+        store.check_writable(MINIMUM_FREE_BYTES if needs_room else 0)
     url = ledger_url(str(store.root))
     nothing_there = is_local(store.root) and not local_path(store.root).is_dir() and url.startswith("sqlite:")
     with ExitStack() as opened:

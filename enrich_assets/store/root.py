@@ -17,6 +17,8 @@ from enrich_assets.core.errors import StorageError
 from enrich_assets.core.files import is_local, local_path, read_bytes, remove, write_atomic
 
 _DEFAULT_ROOT = "data"
+MINIMUM_FREE_BYTES = 50_000_000
+"""Room that a storage must have before a run begins."""
 
 
 def root_from(environment: Mapping[str, str]) -> UPath:

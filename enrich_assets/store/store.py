@@ -40,7 +40,7 @@ from enrich_assets.store.publication import (
     side_file,
 )
 from enrich_assets.store.rollback import put_version
-from enrich_assets.store.root import check_writable, root_from
+from enrich_assets.store.root import MINIMUM_FREE_BYTES, check_writable, root_from
 from enrich_assets.store.unpublishing import unpublish
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
@@ -66,7 +66,7 @@ class Store:
         """
         return cls(root_from(os.environ if environment is None else environment))
 
-    def check_writable(self, minimum_free_bytes: int = 50_000_000) -> None:
+    def check_writable(self, minimum_free_bytes: int = MINIMUM_FREE_BYTES) -> None:
         """Writes, reads and removes a small file; raises StorageError if that fails or too little space is left."""
         check_writable(self.root, minimum_free_bytes)
 
