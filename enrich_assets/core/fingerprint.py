@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Floors whose code decides what a row becomes. The floors below them (core, store, engine) carry rows
-# without deciding about them, and a change of theirs that alters results raises FORMAT_VERSION.
+# Rooms whose code decides what a row becomes. The rooms below them (core, store, engine) carry rows without deciding
+# about them, and a change of theirs that alters results raises FORMAT_VERSION.
 _DECIDING = ("web", "models", "evidence", "graphs", "stats")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: import statements and names of modules no longer count."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -55,11 +56,13 @@ _CANONICAL = json.JSONEncoder(
 def code_fingerprint(module: str) -> str:
     """Fingerprint of the code of a module and of every deciding module of this package that it imports.
 
-    Comments, formatting and docstrings do not count: they change no result. Modules outside this package count
-    through the package's version in the envelope, not here. Data files count only through a constant of the module that
-    reads them, such as `IDF_SHA256` in `models.text`. No module is imported for it but the one named.
+    What counts is the set of their top-level statements. Comments, formatting and docstrings do not count: they change
+    no result. Import statements, names of modules, and which module holds a statement do not count either, so that code
+    which is only moved outdates no stored phase. Modules outside this package count through the package's version in
+    the envelope, not here. Data files count only through a constant of the module that reads them, such as
+    `IDF_SHA256` in `models.text`. No module is imported for it but the one named.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, ...]] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
@@ -69,18 +72,20 @@ def code_fingerprint(module: str) -> str:
         if found is not None:
             seen[name], imported = found
             waiting.extend(imported)
-    return fingerprint({"format": FORMAT_VERSION, "modules": seen})
+    return fingerprint({"format": FORMAT_VERSION, "statements": sorted({s for each in seen.values() for s in each})})
 
 
 @cache
-def _module(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Hash of a module's code, and the deciding modules that it may import; phases share most of them."""
+def _module(name: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Hashes of a module's statements, and the deciding modules that it may import; phases share most of them."""
     path = _source_of(name)
     if path is None:
         return None
     tree = ast.parse(path.read_text(encoding="utf-8"))
     deciding = (n for n in _imports(tree) if n.split(".")[1:2] and n.split(".")[1] in _DECIDING)
-    return sha256(_dump(tree).encode("utf-8", "surrogatepass")), tuple(deciding)
+    modules = _bound_modules(tree)
+    dumps = (_dump(statement, modules) for statement in tree.body if _decides(statement))
+    return tuple(sha256(dump.encode("utf-8", "surrogatepass")) for dump in dumps), tuple(deciding)
 
 
 def _source_of(module: str) -> Path | None:
@@ -108,16 +113,35 @@ def _imports(tree: ast.Module) -> list[str]:
     return names
 
 
-def _dump(node: Any) -> str:
+def _bound_modules(tree: ast.Module) -> frozenset[str]:
+    """Names that a module gives to modules of this package: `text` after `from enrich_assets.models import text`."""
+    return frozenset(
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith("enrich_assets.")
+        for alias in node.names
+        if _source_of(f"{node.module}.{alias.name}") is not None
+    )
+
+
+def _dump(node: Any, modules: frozenset[str]) -> str:
     """A syntax tree as text, without what changes no result: positions, empty fields (of which every version of
-    Python has others), and strings that stand as statements, docstrings that is."""
+    Python has others), docstrings, import statements and names of modules."""
+    if isinstance(node, ast.Name) and node.id in modules:
+        return "Module()"
     if isinstance(node, ast.AST):
-        fields = ((name, _dump(value)) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        fields = (
+            (name, _dump(value, modules)) for name, value in ast.iter_fields(node) if value is not None and value != []
+        )
         return f"{type(node).__name__}({','.join(f'{name}={text}' for name, text in fields if text != '[]')})"
     if isinstance(node, list):
-        return f"[{','.join(_dump(item) for item in node if not _is_bare_string(item))}]"
+        return f"[{','.join(_dump(item, modules) for item in node if _decides(item))}]"
     return repr(node)
 
 
-def _is_bare_string(node: Any) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _decides(node: Any) -> bool:
+    """False for a statement that changes no result: an import, or a string by itself, which is a docstring."""
+    is_string = (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    )
+    return not is_string and not isinstance(node, (ast.Import, ast.ImportFrom))

@@ -125,6 +125,26 @@ def test_a_constant_or_a_helper_changes_the_fingerprint(house: Any) -> None:
     assert len(prints) == 4
 
 
+def test_code_that_is_only_moved_has_the_same_fingerprint(house: Any, tmp_path: Path) -> None:
+    before = house(helper="def help(): return 1\nLEAST = 2")
+    (tmp_path / "web" / "moved.py").write_text("import json\nLEAST = 2")
+    assert house(f"{BEFORE}\nfrom enrich_assets.web.moved import LEAST") == before
+    assert house(f"{BEFORE}\nfrom enrich_assets.web.moved import LEAST", helper="def help(): return 2") != before
+
+
+def test_a_module_by_another_name_has_the_same_fingerprint(house: Any, tmp_path: Path) -> None:
+    (tmp_path / "web" / "other.py").write_text("def help(): return 1")
+    used = "from enrich_assets.web import {0}\n{1}\ndef more(): return {0}.help()"
+    assert house(used.format("helper", BEFORE)) == house(used.format("other", BEFORE))
+    assert house(used.format("helper", BEFORE)) != house(used.format("helper", BEFORE).replace(".help()", ".halt()"))
+
+
+def test_every_room_that_decides_is_there() -> None:
+    package = Path(fingerprints.__file__).parents[1]
+    assert fingerprints._DECIDING == ("web", "models", "evidence", "graphs", "stats")
+    assert all((package / room / "__init__.py").is_file() for room in fingerprints._DECIDING)
+
+
 def test_modules_that_are_not_there_have_a_fingerprint_too() -> None:
     assert code_fingerprint("no.such.module") == code_fingerprint("json.no_such")
     assert code_fingerprint("enrich_assets.engine.graph") != code_fingerprint("enrich_assets.engine.runner")
