@@ -6,7 +6,6 @@ cost belongs to `defs.estimating`. No Dagster here, so that estimating needs non
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,6 +16,7 @@ from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import EndpointLimits, ModelReply, Prompt, Weight
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.looping import run_to_end
 from enrich_assets.engine.phase import Drop, Phase, Row
 from enrich_assets.engine.plans import Looked
 from enrich_assets.engine.prompts import load_prompt
@@ -44,7 +44,7 @@ def look_up(
     at that of English text.
     """
     seen = _Walk(graph, phase, resolved, ledger, run_id=run_id, fresh_from=fresh_from)
-    asyncio.run(seen.through(rows))
+    run_to_end(lambda: seen.through(rows))
     characters = sum(seen.batches(), start=sum(seen.alone))
     calls = -(-len(seen.open) // seen.batch) + len(seen.alone)
     ratio = seen.ratio or tokens_per_character or 1 / CHARACTERS_A_TOKEN

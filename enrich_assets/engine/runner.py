@@ -19,6 +19,7 @@ from enrich_assets.engine.efforts import ROW_EFFORTS, summed_up
 from enrich_assets.engine.job import Job
 from enrich_assets.engine.journal import Journal
 from enrich_assets.engine.leases import LeaseLost
+from enrich_assets.engine.looping import run_to_end
 from enrich_assets.engine.made_with import made_with
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.outcomes import Outcomes
@@ -35,7 +36,7 @@ def run_phase(job: Job) -> PhaseResult:
     the phase, StorageError when the ledger cannot commit, BudgetReached when no more may be spent, LeaseLost when
     another process took over, Stopped when it was asked to stop.
     """
-    return asyncio.run(_run(job))
+    return run_to_end(lambda: _run(job))
 
 
 async def _run(job: Job) -> PhaseResult:

@@ -16,6 +16,7 @@ import pytest
 from enrich_assets.core.errors import Stopped
 from enrich_assets.engine.clients import ModelReply
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.looping import run_to_end
 from enrich_assets_tests.engine.small_graph import GRAPH, Verdict
 from enrich_assets_tests.engine_kit import CountingModel, rows_table, run
 
@@ -135,3 +136,56 @@ def test_the_embedded_model_stops_too(ledger: Ledger) -> None:
     finally:
         object.__setattr__(phase, "without_model", former)
     assert time.monotonic() - began < 5
+
+
+def test_a_phase_runs_where_a_loop_is_running_already(ledger: Ledger) -> None:
+    model = CountingModel()
+
+    async def cell() -> int:
+        return run(GRAPH, "judged", TABLE, ledger, model, settings={"concurrency": 16}).counts.kept
+
+    assert asyncio.run(cell()) == ROWS
+    assert model.calls == ROWS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_heard_where_a_loop_is_running_already(ledger: Ledger, number: signal.Signals) -> None:
+    former = signal.getsignal(number)
+    model = SlowModel()
+
+    def send() -> None:
+        while model.calls < 40:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    async def cell() -> None:
+        thread = threading.Thread(target=send)
+        thread.start()
+        during = signal.getsignal(number)
+        with pytest.raises(Stopped, match=number.name):
+            run(GRAPH, "judged", TABLE, ledger, model, settings={"concurrency": 16})
+        thread.join()
+        assert signal.getsignal(number) is during
+
+    asyncio.run(cell())
+    assert signal.getsignal(number) is former
+    assert ledger.count_answers(kind="model") == model.calls < ROWS
+
+
+def test_a_signal_that_no_row_hears_reaches_the_former_handler() -> None:
+    heard: list[int] = []
+    former = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+
+    async def deaf() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        return "done"
+
+    async def cell() -> str:
+        return run_to_end(deaf)
+
+    try:
+        assert asyncio.run(cell()) == "done"
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert heard == [signal.SIGTERM]
