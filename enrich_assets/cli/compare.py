@@ -90,7 +90,7 @@ def _print(found: Comparison) -> None:
         told = f"{word}  {run.run_id}{titled} · {clean(run.preset) or OWN_SETTINGS}{like}{incomplete}"
         out.print(Text(told, style="bold"))
     for note in found.notes:
-        out.print(clean(note), markup=False)
+        out.print(clean(note))
     _print_given(found, out)
     changes = [(change, found.of(change)) for change in CHANGES]
     summary = ", ".join(f"{len(articles)} {change}" for change, articles in changes)
@@ -111,18 +111,18 @@ def _print_given(found: Comparison, out: Any) -> None:
     if not (found.settings or found.models or found.prompts or found.code):
         out.print("the same settings, prompts, models and code")
     for item in found.settings:
-        out.print(f"setting  {clean(item.path)}: {clean(item.old) or DASH} → {clean(item.new) or DASH}", markup=False)
+        out.print(f"setting  {clean(item.path)}: {clean(item.old) or DASH} → {clean(item.new) or DASH}")
     for model in found.models:
-        out.print(f"model    {model.phase}: {clean(model.old)} → {clean(model.new)}", markup=False)
+        out.print(f"model    {model.phase}: {clean(model.old)} → {clean(model.new)}")
     for prompt in found.prompts:
         hashes = f"{prompt.old_sha256[:10] or 'none'} → {prompt.new_sha256[:10] or 'none'}"
-        out.print(f"prompt   {prompt.phase}: {prompt.file} {hashes}", markup=False)
+        out.print(f"prompt   {prompt.phase}: {prompt.file} {hashes}")
         for line in prompt.lines[:_LINES]:
-            out.print(f"         {clean(line)}", markup=False, style="dim")
+            out.print(f"         {clean(line)}", style="dim")
         if len(prompt.lines) > _LINES:
             out.print(f"         … {len(prompt.lines) - _LINES} more lines: --html or --json", style="dim")
     if found.code:
-        out.print(f"code     {', '.join(found.code)}", markup=False)
+        out.print(f"code     {', '.join(found.code)}")
 
 
 def _print_article(change: str, article: ArticleChange, out: Any) -> None:
@@ -137,13 +137,13 @@ def _print_article(change: str, article: ArticleChange, out: Any) -> None:
     title = Text(f"  {change:<8}{clean(article.title) or article.row_id}", no_wrap=True, overflow="ellipsis")
     out.print(title)
     where = ", ".join(part for part in (rank, f"{article.first_phase}: {article.told}") if part)
-    out.print(f"          {clean(where)}", markup=False, style="dim")
+    out.print(f"          {clean(where)}", style="dim")
     if change in ("moved", "changed") and article.scores:
         scores = ", ".join(f"{s.name} {_points(s.old)} → {_points(s.new)}" for s in article.scores)
-        out.print(f"          {clean(scores)}", markup=False, style="dim")
+        out.print(f"          {clean(scores)}", style="dim")
     for cause in article.causes:
         through = " (through other articles)" if cause.through_others else ""
-        out.print(f"          {cause.kind}: {clean(cause.detail)}{through}", markup=False)
+        out.print(f"          {cause.kind}: {clean(cause.detail)}{through}")
 
 
 def _print_phases(found: Comparison, out: Any) -> None:

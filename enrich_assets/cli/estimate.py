@@ -161,12 +161,12 @@ def _tell(
     out.print(table)
     out.print()
     if found.calls.high:
-        out.print("in brackets: the interval that holds in four runs of five", markup=False, soft_wrap=True)
+        out.print("in brackets: the interval that holds in four runs of five", soft_wrap=True)
     else:
-        out.print("No model is asked, so nothing is paid.", markup=False, soft_wrap=True)
+        out.print("No model is asked, so nothing is paid.", soft_wrap=True)
     for line in (*found.basis, *(f"! {warning}" for warning in found.warnings)):
-        out.print(clean(line), markup=False, soft_wrap=True)
-    out.print(f"next    {following}", markup=False, soft_wrap=True)
+        out.print(clean(line), soft_wrap=True)
+    out.print(f"next    {following}", soft_wrap=True)
 
 
 def _paid(phase: PhaseEstimate, done: str) -> list[str]:

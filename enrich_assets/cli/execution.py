@@ -97,7 +97,7 @@ def execute_and_tell(
 def submit_and_tell(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase]) -> None:
     """Launches the phases through the webserver and says where they can be watched."""
     page = submit(graph, run_id, phases, place.ledger)
-    console().print(f"launched {page}\nnext    enrich watch {run_id}", markup=False, soft_wrap=True)
+    console().print(f"launched {page}\nnext    enrich watch {run_id}", soft_wrap=True)
 
 
 def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
@@ -116,24 +116,23 @@ def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], 
     out = console()
     progress = read_progress(place.ledger, run_id, graph.names)
     out.print()
-    out.print(f"run {run_id}, cost {money(progress.cost)}", markup=False)
+    out.print(f"run {run_id}, cost {money(progress.cost)}")
     for note in sure_of_cost(progress.unsettled):
-        out.print(note, markup=False)
+        out.print(note)
     if progress.state == "complete" and (line := off_line(how_far_off(graph, run_id, place.store, place.ledger))):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     if graph.last in phases:
         first, *others = report_paths(place, graph, run_id)
-        out.print(f"report  {first}", markup=False, soft_wrap=True)
+        out.print(f"report  {first}", soft_wrap=True)
         if others:
             beside = ", ".join(path.rpartition("/")[2] for path in others)
-            out.print(f"        beside it: {beside}", markup=False, soft_wrap=True)
+            out.print(f"        beside it: {beside}", soft_wrap=True)
     left = first_open(list(standings))
     if left is None:
-        out.print(f"next    enrich show {run_id}", markup=False)
+        out.print(f"next    enrich show {run_id}")
     else:
         out.print(
             f"next    enrich resume {run_id}   ({left.phase.name} is {left.state}: {clean(left.why)})",
-            markup=False,
             soft_wrap=True,
         )
 

@@ -181,9 +181,9 @@ def _print_plan(keeper: Keeper, decisions: Sequence[Decision]) -> None:
         f"{counts['delete']}."
     )
     for line in _went_back(keeper):
-        out.print(line, markup=False)
+        out.print(line)
     if counts["archive"] or counts["delete"]:
-        out.print("next    enrich keep --apply", markup=False)
+        out.print("next    enrich keep --apply")
 
 
 def _went_back(keeper: Keeper) -> list[str]:

@@ -31,7 +31,7 @@ from enrich_assets.cli import (
     ui,
     watch,
 )
-from enrich_assets.cli.output import clean, write_error
+from enrich_assets.cli.output import SHOW_WHERE, is_debugging, unexpected, write_error
 from enrich_assets.core.errors import EnrichError
 
 
@@ -44,7 +44,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except EnrichError as error:
             write_error(error)
-            if _is_debugging():
+            if is_debugging():
                 raise
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
@@ -52,12 +52,18 @@ class Commands(TyperGroup):
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            if hasattr(error, "exit_code") or _is_debugging():  # the first are the command line's own
+            if hasattr(error, "exit_code") or is_debugging():  # the first are the command line's own
                 raise
-            first = (clean(error.args[0]) if error.args else "").strip()[:300]
-            print(f"Error: {type(error).__name__}: {first}", file=sys.stderr)
-            print("  fix:   ENRICH_DEBUG=1, or enrich --debug COMMAND, shows where it happened.", file=sys.stderr)
+            print(f"Error: {unexpected(error)}\n{SHOW_WHERE}", file=sys.stderr)
             raise typer.Exit(1) from None
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from enrich_assets import __version__
+
+        print(f"enrich_assets {__version__}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -73,6 +79,9 @@ app = typer.Typer(
 @app.callback()
 def enrich(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an unexpected error happened.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Feeds, sites and tables become ranked, enriched, cited reports.
 
@@ -108,10 +117,6 @@ def main() -> None:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app(prog_name="enrich")
-
-
-def _is_debugging() -> bool:
-    return os.environ.get("ENRICH_DEBUG", "") not in ("", "0")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ rich is imported where something is written, so that a command's help needs none
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 DASH = "–"
+SHOW_WHERE = "  fix:   ENRICH_DEBUG=1, or enrich --debug COMMAND, shows where it happened."
+"""The advice below an error that nobody foresaw."""
 OWN_SETTINGS = "own settings"
 """Stands where the name of a preset would."""
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """A console on `file`, by default standard output, without colouring of what looks like a number."""
+    """A console on `file`, by default standard output. It prints text as it is: brackets are no markup, `:car:` is no
+    picture, and what looks like a number keeps its colour. Colours are set with `style` or `Text`."""
     from rich.console import Console
 
-    return Console(file=file, highlight=False)
+    return Console(file=file, highlight=False, markup=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -42,9 +46,9 @@ def write_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain, allow_nan=False) + "\n")
 
 
-def write_error(error: EnrichError) -> None:
-    """An error as one block: what, where, fix."""
-    lines = [f"Error: {clean(error.what)}"]
+def write_error(error: EnrichError, subject: str = "") -> None:
+    """An error as one block: what, where, fix. `subject` names what it is about, where several can fail."""
+    lines = [f"Error: {f'{clean(subject)}: ' if subject else ''}{clean(error.what)}"]
     if error.where:
         lines.append(f"  where: {clean(error.where)}")
     if error.fix:
@@ -52,6 +56,17 @@ def write_error(error: EnrichError) -> None:
         lines.append(f"  fix:   {clean(first)}")
         lines += [clean(line) for line in others]  # text to paste keeps its lines
     print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def unexpected(error: Exception) -> str:
+    """An error that nobody foresaw, in one line: its kind and the first of its words."""
+    first = (clean(error.args[0]) if error.args else "").strip()[:300]
+    return f"{type(error).__name__}: {first}"
+
+
+def is_debugging() -> bool:
+    """Whether errors show where they happened."""
+    return os.environ.get("ENRICH_DEBUG", "") not in ("", "0")
 
 
 def plain_table(*headings: str, right: tuple[str, ...] = ()) -> Table:

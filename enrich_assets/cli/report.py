@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from enrich_assets.cli.output import clean, counted, say
+from enrich_assets.cli.output import SHOW_WHERE, clean, counted, is_debugging, say, unexpected, write_error
 from enrich_assets.cli.place import open_place
-from enrich_assets.core.errors import UserError
+from enrich_assets.core.errors import EnrichError, UserError
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -51,7 +53,11 @@ def report(
         material = Material.of(run, with_figures=not no_eda)
         folder = place.store.root / "reports" / run_id if named is None else named
         _check_folder(folder)
-        made = make(material, _chosen(types, material), artifacts=_way_to_artifacts(run, folder))
+        failures: dict[str, Exception] = {}
+        ways = _way_to_artifacts(run, folder)
+        made = make(material, _chosen(types, material), artifacts=ways, failures=failures)
+        if failures and not made:
+            _tell_failures(failures)
         files = files_of(material, made)
         for name, data in files.items():
             write_atomic(folder / name, data)
@@ -59,6 +65,22 @@ def report(
     print(f"{counted(len(files), 'file')} with {counted(numbers, 'number')} of run {run_id}:")
     for name in files:
         print(f"  {clean(folder / name)}")
+    if failures:
+        _tell_failures(failures)
+
+
+def _tell_failures(failures: Mapping[str, Exception]) -> NoReturn:
+    """Names each type that could not be made and why; raises typer.Exit(1)."""
+    for name, error in failures.items():
+        if isinstance(error, EnrichError):
+            write_error(error, name)
+        else:
+            say(f"Error: {name}: {unexpected(error)}")
+        if is_debugging():
+            traceback.print_exception(error)
+    if not is_debugging() and not all(isinstance(error, EnrichError) for error in failures.values()):
+        say(SHOW_WHERE)
+    raise typer.Exit(1)
 
 
 def _chosen(types: str, material: Material) -> list[str]:

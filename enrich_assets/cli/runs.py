@@ -40,7 +40,7 @@ def runs(
     out = console()
     out.print(table)
     for note in sure_of_cost(sum(entry["unsettled"] for entry in listed)):
-        out.print(note, markup=False)
+        out.print(note)
 
 
 def list_runs(place: Place, limit: int) -> list[dict[str, Any]]:

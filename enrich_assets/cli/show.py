@@ -219,14 +219,14 @@ def _print_run(found: Mapping[str, Any]) -> None:
     for entry in found["phases"]:
         if entry["attempt"]:
             for line in failure_lines(found["run_id"], entry["phase"], entry["attempt"]):
-                out.print(line, markup=False, soft_wrap=True)
+                out.print(line, soft_wrap=True)
         elif entry["state"] not in ("done", "missing") and not entry["is_working"]:
-            out.print(f"{entry['phase']} is {entry['state']}: {clean(entry['why'])}", markup=False)
-    out.print(f"cost {money(found['cost'])} · files in {found['folder']}", markup=False, soft_wrap=True)
+            out.print(f"{entry['phase']} is {entry['state']}: {clean(entry['why'])}")
+    out.print(f"cost {money(found['cost'])} · files in {found['folder']}", soft_wrap=True)
     for note in sure_of_cost(found["unsettled"]):
-        out.print(note, markup=False)
+        out.print(note)
     for path in found["reports"]:
-        out.print(f"  {path}", markup=False, soft_wrap=True)
+        out.print(f"  {path}", soft_wrap=True)
 
 
 def _mark(entry: Mapping[str, Any]) -> str:

@@ -35,4 +35,4 @@ def write_figure(
             f"the figure could not be written: {error.strerror or error}.", where=str(path),
             fix="Choose a folder that exists and can be written.",
         ) from error  # fmt: skip
-    console().print(f"{figure_name} of {phase.name}: {path}", markup=False, soft_wrap=True)
+    console().print(f"{figure_name} of {phase.name}: {path}", soft_wrap=True)

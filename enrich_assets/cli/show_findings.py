@@ -46,12 +46,12 @@ def print_in_short(run_id: str, found: Sequence[Finding], was_looked: bool) -> N
     """One line a finding; nothing where nothing stands out."""
     out = console()
     for finding in found[:_IN_SHORT]:
-        out.print(f"{_mark(finding)} {finding.phase}: {clean(finding.sentence)}", markup=False)
+        out.print(f"{_mark(finding)} {finding.phase}: {clean(finding.sentence)}")
     if found:
         more = f"{len(found) - _IN_SHORT} more; " if len(found) > _IN_SHORT else ""
-        out.print(f"  {more}rows and what to do: enrich show {run_id} --findings", markup=False, style="dim")
+        out.print(f"  {more}rows and what to do: enrich show {run_id} --findings", style="dim")
     if not was_looked:
-        out.print(f"what stands out in so many rows: enrich show {run_id} --findings", markup=False, style="dim")
+        out.print(f"what stands out in so many rows: enrich show {run_id} --findings", style="dim")
 
 
 def print_findings(run_id: str, found: Sequence[Finding]) -> None:
@@ -59,11 +59,11 @@ def print_findings(run_id: str, found: Sequence[Finding]) -> None:
     out = console()
     out.print(f"{run_id} · {counted(len(found), 'finding') if found else 'nothing stands out'}", style="bold")
     for finding in found:
-        out.print(f"{_mark(finding)} {finding.phase} · {finding.kind}: {clean(finding.sentence)}", markup=False)
-        out.print(f"  {clean(finding.advice.replace(' RUN', f' {run_id}'))}", markup=False)
+        out.print(f"{_mark(finding)} {finding.phase} · {finding.kind}: {clean(finding.sentence)}")
+        out.print(f"  {clean(finding.advice.replace(' RUN', f' {run_id}'))}")
         for row in finding.rows[:_ROWS]:
             value = f" · {clean(row.value)}" if row.value else ""
-            out.print(f"    {clean(row.row_id)}  {clean(row.title)[:60]}{value}", markup=False, style="dim")
+            out.print(f"    {clean(row.row_id)}  {clean(row.title)[:60]}{value}", style="dim")
         if finding.rows_total > _ROWS:
             out.print(
                 f"    … {counted(finding.rows_total, 'row')} in all: --json names {len(finding.rows)}", style="dim"

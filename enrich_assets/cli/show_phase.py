@@ -97,7 +97,7 @@ def print_phase(found: Mapping[str, Any]) -> None:
     out.print(Text(f"{envelope['run_id']} · {envelope['number']} {envelope['phase']} · {envelope['status']}", "bold"))
     if found["attempt"]:
         for line in failure_lines(envelope["run_id"], envelope["phase"], found["attempt"]):
-            out.print(line, style="red", markup=False, soft_wrap=True)
+            out.print(line, style="red", soft_wrap=True)
     paragraphs = [" ".join(part.split()) for part in found["description"].split("\n\n")]
     out.print(Text("\n\n".join(paragraphs), "dim"))
     out.print()
@@ -125,16 +125,16 @@ def print_phase(found: Mapping[str, Any]) -> None:
     _print_columns(out, found["columns"])
     _print_rows(out, found["first_rows"])
     if found["keys"]:
-        out.print(f"\nkeys: {clean(', '.join(found['keys']))}", markup=False)
+        out.print(f"\nkeys: {clean(', '.join(found['keys']))}")
     out.print("\nfiles", style="bold")
-    out.print(f"  {found['path']}", markup=False, soft_wrap=True)
+    out.print(f"  {found['path']}", soft_wrap=True)
     folders: dict[str, list[str]] = {}
     for path in found["files"]:
         folder, _, name = path.rpartition("/")
         folders.setdefault(folder, []).append(name)
     for folder, names in folders.items():
-        out.print(f"  {folder}/", markup=False, soft_wrap=True)
-        out.print(f"    {', '.join(names)}", markup=False)
+        out.print(f"  {folder}/", soft_wrap=True)
+        out.print(f"    {', '.join(names)}")
 
 
 def _print_checks(out: Any, checks: Sequence[Mapping[str, Any]]) -> None:

@@ -97,7 +97,9 @@ def files(full: FullContent, rendering: Rendering) -> dict[str, bytes]:
             (folder / f"figure-{index}.svg").write_bytes(svgs[figure.name])
         (folder / "report.json").write_text(json.dumps(printed, ensure_ascii=False), encoding="utf-8")
         (folder / "main.typ").write_bytes(_TEMPLATE.read_bytes())
-        made = typst.compile(folder / "main.typ", root=folder, format="pdf", timestamp=full.news.as_of)
+        # typst refuses a moment with microseconds, which is what `as_of` is wherever the settings leave it open.
+        moment = full.news.as_of.replace(microsecond=0)
+        made = typst.compile(folder / "main.typ", root=folder, format="pdf", timestamp=moment)
     return {"full_report.pdf": bytes(made)}
 
 

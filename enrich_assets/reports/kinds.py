@@ -90,23 +90,35 @@ def _own(name: str) -> Callable[[], ReportType]:
     return lambda: importlib.import_module(f"enrich_assets.reports.{name}").REPORT
 
 
-def make(material: Material, names: Iterable[str], *, artifacts: str) -> list[Made]:
+def make(
+    material: Material, names: Iterable[str], *, artifacts: str, failures: dict[str, Exception] | None = None
+) -> list[Made]:
     """The reports of these types; `artifacts` as in Rendering.
 
-    Raises what their contents raise, and DeclarationError for a file made twice.
+    Raises what their contents raise, and DeclarationError for a file made twice. With `failures`, a type that raises
+    is left out and its error is kept there by the type's name, so that it does not stop the others.
     """
     made: list[Made] = []
     taken = {NUMBERS: "the list of numbers"}
-    for name in names:
-        kind = report_type(name)
-        content = kind.content(material)
-        files = dict(kind.files(content, Rendering(material, artifacts)))
-        for file in files:
-            if file in taken:
-                raise DeclarationError(f"{file} is made by {name} and by {taken[file]}.", fix="Rename one of them.")
-            taken[file] = name
-        made.append(Made(kind, files, numbers_of(content.model_dump(mode="json"))))
+    for kind in [report_type(name) for name in names]:  # an unknown name is refused before anything is made
+        try:
+            made.append(_made(kind, material, artifacts, taken))
+        except Exception as error:  # the boundary of a type, which may be another distribution's
+            if failures is None:
+                raise
+            failures[kind.name] = error
     return made
+
+
+def _made(kind: ReportType, material: Material, artifacts: str, taken: dict[str, str]) -> Made:
+    content = kind.content(material)
+    files = dict(kind.files(content, Rendering(material, artifacts)))
+    for file in files:
+        if file in taken:
+            raise DeclarationError(f"{file} is made by {kind.name} and by {taken[file]}.", fix="Rename one of them.")
+    numbers = numbers_of(content.model_dump(mode="json"))
+    taken.update(dict.fromkeys(files, kind.name))
+    return Made(kind, files, numbers)
 
 
 def files_of(material: Material, made: Iterable[Made]) -> dict[str, bytes]:

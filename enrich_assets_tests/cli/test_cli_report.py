@@ -80,3 +80,23 @@ def test_numbers_that_agree_give_0_and_one_that_does_not_gives_1_and_its_name(
     done = call(place, "check", RUN_ID, "--numbers")
     assert done.exit_code == 1
     assert "DISAGREES  news /summary/articles_reported says 7; validated · rows is 3." in done.output
+
+
+def test_a_type_that_fails_is_named_and_does_not_stop_the_others(
+    place: Any, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("typst.compile", lambda *_, **__: (_ for _ in ()).throw(ValueError("no such paper")))
+    done = call(place, "report", RUN_ID)
+    assert done.exit_code == 1
+    made = {path.name for path in (place.storage / "reports" / RUN_ID).iterdir()}
+    assert made == {
+        "report.md", "report.html", "articles.xlsx", "pipeline_summary.html", "data_quality.html", "numbers.json",
+    }  # fmt: skip
+    assert "Error: full: ValueError: no such paper" in done.stderr
+    assert "--debug" in done.stderr
+
+
+def test_the_version_is_said(call: Callable[..., Any]) -> None:
+    from enrich_assets import __version__
+
+    assert call(None, "--version").stdout == f"enrich_assets {__version__}\n"
