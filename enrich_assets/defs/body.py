@@ -16,7 +16,7 @@ from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.defs.findings import findings_check
 from enrich_assets.defs.holding import held_until_published
-from enrich_assets.defs.io_managers import HOW_TO_DELETE
+from enrich_assets.defs.io_managers import HOW_TO_DELETE, published_input
 from enrich_assets.defs.launchpad import wanted_of
 from enrich_assets.defs.metadata import materialization_metadata
 from enrich_assets.defs.observing import Observer
@@ -51,9 +51,10 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
             held_until_published(ledger, run_id, phase.name) as lease,
         ):
             store.refuse_archived(graph.name, run_id)
+            inputs = _inputs(store, graph, phase, run_id, loaded)
             observer = Observer(context, ledger, run_id, phase.name)
             try:
-                result = _run(context, graph, phase, run_id, loaded, store, ledger, lease, observer)
+                result = _run(context, graph, phase, run_id, inputs, store, ledger, lease, observer)
             except Stopped:
                 raise
             except EnrichError as error:
@@ -84,7 +85,7 @@ def run_asset(context: dg.AssetExecutionContext, graph: Graph, phase: Phase, loa
             )
             for check in result.checks
         ]
-        + findings_check(graph, phase, result, store, loaded),
+        + findings_check(graph, phase, result, store, inputs),
     )
 
 
@@ -93,13 +94,12 @@ def _run(
     graph: Graph,
     phase: Phase,
     run_id: str,
-    loaded: Mapping[str, Input],
+    inputs: Mapping[str, Input],
     store: Store,
     ledger: Ledger,
     lease: Lease,
     observer: Observer,
 ) -> PhaseResult:
-    inputs = {name: loaded.get(name) or _envelope_only(store, graph, run_id, name) for name in graph.inputs(phase)}
     if phase is graph.first:
         wanted = wanted_of(context.op_execution_context.op_config)
         registered = registration_of(
@@ -169,8 +169,15 @@ def _one_run(keys: Sequence[str]) -> str:
         raise
 
 
-def _envelope_only(store: Store, graph: Graph, run_id: str, phase: str) -> Input:
-    return Input(envelope=store.envelope(graph.name, run_id, phase))
+def _inputs(store: Store, graph: Graph, phase: Phase, run_id: str, loaded: Mapping[str, Input]) -> dict[str, Input]:
+    """The phase's inputs by name: those that Dagster loaded, and the others out of the store through the same check."""
+    whole = {graph.first.name, *phase.also}
+    return {
+        name: loaded.get(name)
+        or published_input(store, graph.name, run_id, name, graph.names[:number], record_only=name not in whole)
+        for number, name in enumerate(graph.names, 1)
+        if name in graph.inputs(phase)
+    }
 
 
 def _sides(store: Store, graph: Graph, run_id: str, phase: Phase) -> dict[str, Any]:

@@ -95,13 +95,15 @@ def job_name(graph: Graph, prefix: Sequence[str] = ()) -> str:
 
 def _asset(graph: Graph, phase: Phase, prefix: Sequence[str], fresh_hours: float) -> dg.AssetsDefinition:
     key = asset_key(graph, phase, prefix)
-    loaded = _loaded_inputs(graph, phase)
-    others = [name for name in graph.inputs(phase) if name not in loaded]
+    # One input is loaded by Dagster; the body reads the others, of which Dagster only knows the edge: each loaded input
+    # costs two events and several connections to the event log.
+    main = graph.main_input(phase)
+    others = [name for name in graph.upstream(phase) if main is None or name != main.name]
     module = graph.code_fingerprint(phase)
 
     @dg.asset(
         key=key,
-        ins={name: _input(graph, graph.phase(name), prefix) for name in loaded},
+        ins={main.name: _input(graph, main, prefix)} if main is not None else {},
         deps=[asset_key(graph, graph.phase(name), prefix) for name in others],
         description=phase.description,
         group_name=graph.name,
@@ -158,14 +160,6 @@ def _freshness(hours: float) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=hours), warn_window=timedelta(hours=hours * 2 / 3)
     )
-
-
-def _loaded_inputs(graph: Graph, phase: Phase) -> tuple[str, ...]:
-    main = graph.main_input(phase)
-    if main is None:
-        return ()
-    named = {graph.first.name, main.name, *(name for name in phase.also if "/" not in name)}
-    return tuple(name for name in graph.names if name in named)
 
 
 def _kinds(phase: Phase) -> set[str]:

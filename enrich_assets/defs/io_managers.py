@@ -6,6 +6,7 @@ https://docs.dagster.io/guides/build/io-managers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -53,20 +54,32 @@ class _ArtifactIOManager(dg.IOManager):
         """
         metadata = context.upstream_output.definition_metadata if context.upstream_output else {}
         graph, phase = _text(metadata["graph"]), _text(metadata["phase"])
-        run_id = context.partition_key
-        store = self._store.open()
-        try:
-            loaded = store.load(graph, valid_run_id(run_id), phase)
-        except RunIdError as error:
-            raise dg.Failure(f"{error} {HOW_TO_DELETE}", allow_retries=False) from error
-        except ArtifactError as error:
-            first, reason = _first_unusable(store, graph, run_id, _before(context) or [phase], error)
-            raise dg.Failure(
-                f"{reason} To go on: enrich resume {run_id}, or in the UI materialize from {first} on.",
-                metadata={"next": f"enrich resume {run_id}", "materialize_from": first},
-                allow_retries=False,
-            ) from error
-        return Input(envelope=loaded.envelope, table=loaded.table, document=loaded.document)
+        return published_input(self._store.open(), graph, context.partition_key, phase, _before(context) or [phase])
+
+
+def published_input(
+    store: Store, graph: str, run_id: str, phase: str, up_to_it: Sequence[str], *, record_only: bool = False
+) -> Input:
+    """What a phase of a run published, verified; with `record_only` its envelope alone.
+
+    Every input of a phase comes through here, whether Dagster loads it or the phase's body reads it. Raises dg.Failure
+    with how to go on where it is missing, damaged, or failed a blocking check; `up_to_it` are the names of the phases
+    up to it, the first unusable of which has to be made.
+    """
+    try:
+        if record_only:
+            return Input(envelope=store.usable_envelope(graph, valid_run_id(run_id), phase))
+        loaded = store.load(graph, valid_run_id(run_id), phase)
+    except RunIdError as error:
+        raise dg.Failure(f"{error} {HOW_TO_DELETE}", allow_retries=False) from error
+    except ArtifactError as error:
+        first, reason = _first_unusable(store, graph, run_id, up_to_it, error)
+        raise dg.Failure(
+            f"{reason} To go on: enrich resume {run_id}, or in the UI materialize from {first} on.",
+            metadata={"next": f"enrich resume {run_id}", "materialize_from": first},
+            allow_retries=False,
+        ) from error
+    return Input(envelope=loaded.envelope, table=loaded.table, document=loaded.document)
 
 
 class ParquetIOManager(_ArtifactIOManager):
@@ -96,7 +109,9 @@ def _before(context: dg.InputContext) -> list[str]:
     return _text(named).split() if named else []
 
 
-def _first_unusable(store: Store, graph: str, run_id: str, phases: list[str], error: ArtifactError) -> tuple[str, str]:
+def _first_unusable(
+    store: Store, graph: str, run_id: str, phases: Sequence[str], error: ArtifactError
+) -> tuple[str, str]:
     """The first phase that has to be made, and what is wrong with it in one sentence."""
     for name in phases:
         try:

@@ -118,6 +118,16 @@ class Graph:
             named.add(main.name)
         return tuple(name for name in self.names if name in named)
 
+    def upstream(self, phase: Phase) -> tuple[str, ...]:
+        """Names of the phases whose rows, document or record this one reads, in graph order.
+
+        The first phase is among them only where more than the run's frozen settings is read of it: these never change.
+        """
+        reads_first = self.main_input(phase) is self.first or self.first.name in phase.also
+        if reads_first or "history" in phase.parameters():
+            return self.inputs(phase)
+        return tuple(name for name in self.inputs(phase) if name != self.first.name)
+
     def columns(self, phase: Phase) -> dict[str, Column]:
         """Columns of the phase's table besides `row_id`; empty for a document."""
         if phase.makes == "document":

@@ -125,15 +125,15 @@ class Store:
         folder = self.run_folder(graph, run_id)
         loaded, present = read_present(folder, phase)
         self._check_manifest(folder, present.path.name, present.data, loaded.envelope)
-        if loaded.envelope.status == "blocked" and not even_blocked:
-            failures = loaded.envelope.blocking_failures()
-            reasons = "; ".join(f"{c.name}: {c.message}" for c in failures) or "a blocking check failed"
-            raise ArtifactRefused(
-                f"nothing may be built on {phase} of the run {run_id}: {reasons}.",
-                where=str(present.path),
-                fix=f"Correct the cause, then resume: it starts at {phase}.",
-            )
+        if not even_blocked:
+            _refuse_blocked(loaded.envelope, str(present.path))
         return loaded
+
+    def usable_envelope(self, graph: str, run_id: str, phase: str) -> Envelope:
+        """The envelope as `envelope` gives it, for a phase that reads it; raises ArtifactRefused as `load` does."""
+        envelope = self.envelope(graph, run_id, phase)
+        _refuse_blocked(envelope, f"{self.root}/{graph}/{run_id}/{phase}")
+        return envelope
 
     def side(self, graph: str, run_id: str, phase: str, name: str) -> pa.Table:
         """A side table of the phase (`dropped`, `failed` or a declared one); raises as `load` does."""
@@ -299,6 +299,17 @@ class Store:
             is_this = (entry["name"], entry.get("artifact_id")) == (name, envelope.artifact_id)
             if is_this and entry.get("sha256") != sha256(data):
                 raise damaged("its bytes do not match the manifest's hash", str(folder.path / name))
+
+
+def _refuse_blocked(envelope: Envelope, where: str) -> None:
+    if envelope.status != "blocked":
+        return
+    reasons = "; ".join(f"{c.name}: {c.message}" for c in envelope.blocking_failures()) or "a blocking check failed"
+    raise ArtifactRefused(
+        f"nothing may be built on {envelope.phase} of the run {envelope.run_id}: {reasons}.",
+        where=where,
+        fix=f"Correct the cause, then resume: it starts at {envelope.phase}.",
+    )
 
 
 def _time_in(artifact_id: str) -> datetime | None:

@@ -163,3 +163,25 @@ def test_scores_lie_within_their_scale(demo: Room, name: str) -> None:
 
     assert all(0 <= score <= 10 for score in scores)
     assert len(set(scores)) > 10
+
+
+def test_a_launch_loads_one_input_a_phase(demo: Room) -> None:
+    (run,) = demo.instance.get_runs()
+    loaded = [
+        (event.step_key, event.event_specific_data.upstream_step_key)
+        for record in demo.instance.all_logs(run.run_id)
+        if (event := record.dagster_event) is not None and event.event_type_value == "LOADED_INPUT"
+    ]
+    assert loaded == list(zip(INTELLIGENCE.names[1:], INTELLIGENCE.names, strict=False))
+
+
+def test_a_phase_and_a_late_reader_of_its_record_run_in_the_order_of_the_graph(demo_copy: Room) -> None:
+    launched = demo_copy.execute(demo_copy.run_id, ["report", "scraped"])
+    run = demo_copy.instance.get_runs(limit=1)[0]
+    started = [
+        record.dagster_event.step_key
+        for record in demo_copy.instance.all_logs(run.run_id)
+        if record.dagster_event is not None and record.dagster_event.event_type_value == "STEP_START"
+    ]
+    assert launched.succeeded, launched.failure
+    assert started == ["scraped", "report"]

@@ -118,6 +118,25 @@ def test_a_blocking_check_that_fails_stops_what_comes_after(demo_copy: Room) -> 
     assert set(_standing(demo_copy).values()) == {("done", "")}
 
 
+def test_a_phase_refuses_an_earlier_one_that_failed_its_check_also_where_it_only_reads_its_record(
+    demo_copy: Room,
+) -> None:
+    phase, original = INTELLIGENCE.phase("tier2"), INTELLIGENCE.phase("tier2").checks
+    broken = Check("made_to_fail", lambda result, settings: "made to fail", blocking=True)
+    object.__setattr__(phase, "checks", (broken, *original))
+    try:
+        run_phase_alone = demo_copy.execute(demo_copy.run_id, ["tier2"])
+    finally:
+        object.__setattr__(phase, "checks", original)
+    report = demo_copy.envelope("report").artifact_id
+
+    assert demo_copy.envelope("tier2").status == "blocked", run_phase_alone.failure
+    alone = demo_copy.execute(demo_copy.run_id, ["report"])
+    assert not alone.succeeded and "made to fail" in alone.failure
+    assert f"enrich resume {demo_copy.run_id}" in alone.failure and "materialize from tier2 on" in alone.failure
+    assert demo_copy.envelope("report").artifact_id == report
+
+
 def test_settings_stay_frozen_when_the_preset_changes(demo_copy: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     before = demo_copy.envelope("initialized")
     monkeypatch.setattr("enrich_assets.defs.runs.load_preset", lambda graph, name: {"title": "another"})

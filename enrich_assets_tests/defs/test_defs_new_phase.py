@@ -81,8 +81,8 @@ def test_the_new_phase_is_an_asset_like_the_others(graph: Graph) -> None:
     titled, ranked = assets.get(dg.AssetKey("titled")), assets.get(dg.AssetKey("ranked"))
     schema = titled.metadata["dagster/column_schema"]
 
-    assert titled.parent_keys == {dg.AssetKey("initialized"), dg.AssetKey("tier3")}
-    assert ranked.parent_keys == {dg.AssetKey("initialized"), dg.AssetKey("titled")}
+    assert titled.parent_keys == {dg.AssetKey("tier3")}
+    assert ranked.parent_keys == {dg.AssetKey("titled")}
     assert titled.description == "One row an article whose title fits on one line. Costs nothing."
     assert titled.group_name == "intelligence"
     assert titled.code_version
