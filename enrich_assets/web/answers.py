@@ -58,6 +58,18 @@ def readable(headers: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def location_of(headers: Mapping[str, str]) -> str:
+    """Where a redirect leads, as it is written; bytes that are no UTF-8 are sent back as the bytes that they are."""
+    value = headers.get("Location", "")
+    if value.isascii():
+        return value
+    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
+
+
 def _text(raw: bytes) -> str:
     try:
         return raw.decode("utf-8")

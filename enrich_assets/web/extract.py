@@ -19,6 +19,7 @@ from enrich_assets.web.language import language_code, language_of
 from enrich_assets.web.linked_data import linked_data
 from enrich_assets.web.markup import html_tree, one_line
 from enrich_assets.web.selectors import Selected, selected
+from enrich_assets.web.sniffing import is_html_document
 from enrich_assets.web.stories import whole_story
 from enrich_assets.web.titles import best_title
 from enrich_assets.web.urls import canonicalize, joined, on_same_site
@@ -26,7 +27,6 @@ from enrich_assets.web.urls import canonicalize, joined, on_same_site
 _SPACE = re.compile(r"\s+")
 _SHORT_CHARACTERS = 250
 """Trafilatura itself doubts a text that is shorter."""
-_HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
 
 
 def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
@@ -96,11 +96,8 @@ def _general(source: str, page: Page, *, fast: bool) -> Any:
 
 
 def is_html(page: Page) -> bool:
-    """Whether the document is HTML, by its content type, else by how it begins."""
-    if page.content_type:
-        return page.content_type in _HTML_TYPES
-    begin = page.body[:1000].lstrip().lower()
-    return begin.startswith((b"<!doctype html", b"<html")) or b"<html" in begin or b"<body" in begin
+    """Whether the document is HTML (`web.sniffing`)."""
+    return is_html_document(page.content_type, page.body)
 
 
 def decoded(page: Page) -> str:

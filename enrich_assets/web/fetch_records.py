@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
 from enrich_assets.engine.clients import Page
 from enrich_assets.web.http import Fetched
+from enrich_assets.web.sniffing import content_type_of
 
 _SECRET = re.compile(r"cookie|auth|token|secret|session|credential|password|signature|api-?key|csrf|xsrf")
 """Names of headers that may let somebody in."""
@@ -83,16 +83,6 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
             kept[name.lower()] = value
             room -= len(value)
     return kept
-
-
-def content_type_of(value: str) -> tuple[str, str]:
-    """Type and charset of a Content-Type header, in lower case; '' where it does not say."""
-    if not value:
-        return "", ""
-    message = Message()
-    message["content-type"] = value
-    charset = message.get_param("charset", "")
-    return message.get_content_type(), charset.lower() if isinstance(charset, str) else ""
 
 
 def page_of(url: str, record: Mapping[str, Any], body: bytes, fetch_method: str) -> Page:

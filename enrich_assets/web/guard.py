@@ -17,7 +17,16 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from enrich_assets.core.errors import AddressRefused, FinalError, SettingsError, TransientError
-from enrich_assets.web.spelling import Address, ascii_host, literal_address, spelt_path, spelt_query, written_host
+from enrich_assets.web.spelling import (
+    Address,
+    ascii_host,
+    literal_address,
+    sent_path,
+    sent_query,
+    spelt_path,
+    spelt_query,
+    written_host,
+)
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -83,7 +92,7 @@ class AddressGuard:
         return host in self.routes or (host, port) in self._allowed
 
     def checked(self, url: str) -> httpx.URL:
-        """`url` in the one spelling that is judged, sent and recorded: that of `web.spelling`, without a fragment.
+        """`url` as it is sent and recorded: host in its one spelling, path and query as written, no fragment.
 
         Raises FinalError of kind `bad_url`, or AddressRefused for another scheme than http and https, for user
         information, and for a literal address that is not global. Names are judged by the resolver.
@@ -104,7 +113,7 @@ class AddressGuard:
             host = str(address) if address is not None else host
             netloc = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
             url.encode("utf-8")  # half a surrogate pair is nothing that anybody meant
-            sent = httpx.URL(urlunsplit((parts.scheme, netloc, spelt_path(parts.path), spelt_query(parts.query), "")))
+            sent = httpx.URL(urlunsplit((parts.scheme, netloc, sent_path(parts.path), sent_query(parts.query), "")))
             wire = on_the_wire(sent)
             # The connection reads the URL with yarl: what it connects to and asks for must be what is judged here.
             if (wire.raw_host or "") != sent.raw_host.decode("ascii") or str(wire) != str(sent):
@@ -129,6 +138,12 @@ class AddressGuard:
                     f"{host} is at {address}, a {found} address",
                     fix=f"If it is meant to be read, begin a new run with http.allow_hosts: [{_shown(host, port)!r}].",
                 )
+
+
+def as_judged(url: httpx.URL) -> str:
+    """A checked URL in the spelling that rules for paths are asked with: `/%70rivate` is `/private`."""
+    parts = urlsplit(str(url))
+    return urlunsplit((parts.scheme, parts.netloc, spelt_path(parts.path), spelt_query(parts.query), ""))
 
 
 def on_the_wire(url: httpx.URL) -> yarl.URL:

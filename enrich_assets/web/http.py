@@ -7,30 +7,31 @@ what an answer holds to `web.answers`.
 
 from __future__ import annotations
 
-import ssl
 import time
 from asyncio import timeout
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin
 
-import aiohttp
 import httpx
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.engine.deadlines import waiting_for_a_turn
-from enrich_assets.web.answers import Reading, body_of, final, readable, transient
-from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, GuardedResolver, on_the_wire, refused
+from enrich_assets.web.answers import Reading, body_of, final, location_of, readable
+from enrich_assets.web.chain_cookies import ChainCookies
+from enrich_assets.web.guard import DEFAULT_PORTS, AddressGuard, as_judged, refused
 from enrich_assets.web.politeness import Turns
+from enrich_assets.web.refresh import sent_on
+from enrich_assets.web.refusals import naming, naming_redirect, why_refused
 from enrich_assets.web.retry import retry_after
 from enrich_assets.web.robots import MOST_BYTES, MOST_REDIRECTS, Answer, RobotsFiles, RulesUnknown, forbidden
+from enrich_assets.web.sessions import Sessions
 from enrich_assets.web.settings import HttpSettings
-from enrich_assets.web.transport import transport_errors
+from enrich_assets.web.transport import BrokenFields, transport_errors
 
 ACCEPT = "text/html,application/xhtml+xml,application/feed+json,application/xml;q=0.9,*/*;q=0.8"
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -63,6 +64,8 @@ class _Hop:
     location: str
     body: bytes
     seconds: float
+    cookies: Sequence[str] = ()
+    """The Set-Cookie headers; they never leave the chain of redirects."""
 
     def fetched(self, url: str, final_url: httpx.URL, seconds: float, passed: tuple[str, ...] = ()) -> Fetched:
         """What the client gives for `url`."""
@@ -70,7 +73,7 @@ class _Hop:
 
 
 class HttpClient:
-    """Reads documents; an async context manager. No cookies, no proxies of the environment.
+    """Reads documents; an async context manager. No cookies beyond a chain of redirects, no proxies of the environment.
 
     `routes` sends a host name to a fixed (address, port), past the guard; the Host header keeps the name.
     """
@@ -85,20 +88,13 @@ class HttpClient:
         self.settings = settings
         self.clock = clock
         self.guard = AddressGuard(settings.allow_hosts, routes)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: Sessions | None = None
+        self._broken_hosts: set[str] = set()
         self._turns = Turns(settings.concurrency, settings.concurrency_per_host)
         self._robots = RobotsFiles(self._robots_file, clock, settings.user_agent)
 
     async def __aenter__(self) -> HttpClient:
-        self._session = aiohttp.ClientSession(
-            # Turns count requests; a second limit in the pool would only hide who waits.
-            connector=aiohttp.TCPConnector(resolver=GuardedResolver(self.guard), ssl=_tls(), limit=0),
-            headers={"User-Agent": self.settings.identity, "Accept-Encoding": "gzip, deflate"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(),  # one deadline over everything, kept here
-            auto_decompress=False,
-            trust_env=False,
-        )
+        self._sessions = Sessions(self.guard, self.settings.identity)
         return self
 
     async def __aexit__(
@@ -106,9 +102,9 @@ class HttpClient:
     ) -> None:
         await self._robots.close()
         self._turns.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._sessions is not None:
+            await self._sessions.close()
+            self._sessions = None
 
     async def get(
         self,
@@ -129,7 +125,7 @@ class HttpClient:
         bad_http, certificate, content_type, robots; dns: there is no such name) and AddressRefused, each naming the
         URL. What is waited for a turn counts neither against the deadline nor against the row's time.
         """
-        with _named(url):
+        with naming(url):
             sent = {"accept": accept, **(validators or {})}
             reading = Reading(sent, self.settings.max_bytes, is_crawling=robots, spares_host=robots)
             return await self._follow(url, reading, self.settings.max_redirects)
@@ -141,7 +137,7 @@ class HttpClient:
         not crawled: robots.txt and spacing are not for it.
         """
         sent = {"accept": "application/json", **headers}
-        with _named(url):
+        with naming(url):
             target = self.guard.checked(url)
             reading = Reading(sent, self.settings.max_bytes, whatever_status=True, posts=content)
             hop = await self._hop(url, target, reading, self.settings.deadline_seconds)
@@ -149,7 +145,7 @@ class HttpClient:
 
     async def permit(self, url: str) -> None:
         """Asks whether a browser may read `url`, which fetches by itself; raises like `get` where it may not."""
-        with _named(url):
+        with naming(url):
             await self._permission(self.guard.checked(url))
 
     @asynccontextmanager
@@ -158,7 +154,7 @@ class HttpClient:
 
         Raises like `get` for what robots.txt forbids, and for a host that rests.
         """
-        with _named(url):
+        with naming(url):
             target = self.guard.checked(url)
             crawl_delay, _ = await self._permission(target)
             spacing = max(self.settings.seconds_between_requests, crawl_delay)
@@ -172,15 +168,19 @@ class HttpClient:
     async def _follow(self, url: str, reading: Reading, max_redirects: int) -> Fetched:
         current = self.guard.checked(url)
         passed: list[str] = []
+        cookies = ChainCookies()
         allowed = left = self.settings.deadline_seconds
         while True:
-            if reading.is_crawling:
-                crawl_delay, waited = await self._permission(current)
-                left -= waited
-                reading = replace(reading, spacing=max(self.settings.seconds_between_requests, crawl_delay))
-            hop = await self._hop(url, current, reading, left)
+            with naming_redirect(url, str(current) if passed else ""):
+                if reading.is_crawling:
+                    crawl_delay, waited = await self._permission(current)
+                    left -= waited
+                    reading = replace(reading, spacing=max(self.settings.seconds_between_requests, crawl_delay))
+                hop = await self._hop(url, current, cookies.added_to(reading, current), left)
             left -= hop.seconds
-            if not hop.location:
+            is_renewed = cookies.take(hop.cookies, current)
+            following = self._following(url, current, hop, reading)
+            if following is None or (not hop.location and not is_renewed and str(following) in (*passed, str(current))):
                 return hop.fetched(url, current, allowed - left, tuple(passed))
             passed.append(str(current))
             if len(passed) > max_redirects:
@@ -190,14 +190,24 @@ class HttpClient:
                     f"more than {max_redirects} redirects.",
                     fix="Use the final URL, or raise http.max_redirects.",
                 )
-            try:
-                target = urljoin(str(current), hop.location)
-            except ValueError:
-                raise final("bad_url", url, f"it redirects to no usable URL ({hop.location[:200]!r}).") from None
-            previous, current = current, self.guard.checked(target)
+            previous, current = current, following
             if _origin(current) != _origin(previous):
                 sent = {name: value for name, value in reading.sent.items() if name.lower() in _FOR_ANY_HOST}
                 reading = replace(reading, sent=sent)
+
+    def _following(self, url: str, current: httpx.URL, hop: _Hop, reading: Reading) -> httpx.URL | None:
+        """Where an answer leads: by its status, or as a page that sends on; None for an answer to stay at."""
+        target = hop.location
+        if not target and reading.is_crawling:
+            target = sent_on(str(current), hop.headers, hop.body)
+        if not target:
+            return None
+        try:
+            target = urljoin(str(current), target)
+        except ValueError:
+            raise final("bad_url", url, f"it redirects to no usable URL ({target[:200]!r}).") from None
+        with naming_redirect(url, target):
+            return self.guard.checked(target)
 
     async def _permission(self, url: httpx.URL) -> tuple[float, float]:
         """The Crawl-delay to keep, and the seconds that fetching robots.txt took; raises where it forbids the URL."""
@@ -214,9 +224,9 @@ class HttpClient:
         except AddressRefused as error:
             if error.where == _host_and_port(url):
                 raise  # the page's own server, which is named as such
-            why = f"{origin}/robots.txt, its site's rules for readers, leads to {error.where}: {_why_refused(error)}"
+            why = f"its site's rules for readers, {origin}/robots.txt, are not read: {why_refused(error)}"
             raise refused(str(url), why, fix="Leave the page out, or tell the site.") from None
-        if not rules.allows(str(url)):
+        if not rules.allows(as_judged(url)):
             raise forbidden(str(url), origin)
         return min(rules.crawl_delay, self.settings.longest_crawl_delay_seconds), waited
 
@@ -238,8 +248,23 @@ class HttpClient:
         return Answer(found.http_status, found.body, found.seconds)
 
     async def _hop(self, url: str, target: httpx.URL, reading: Reading, seconds: float) -> _Hop:
-        """One request for `target` on the way of `url`, within so many seconds from when its turn has come."""
-        if self._session is None:
+        """One request for `target` on the way of `url`, within so many seconds from when its turn has come.
+
+        A server whose header fields break the grammar is asked a second time, and from then on, with a lenient reader.
+        """
+        if _place(target) not in self._broken_hosts:
+            try:
+                return await self._asked(url, target, reading, seconds)
+            except BrokenFields:
+                if reading.posts is not None:
+                    raise  # it may have been paid for
+                self._broken_hosts.add(_place(target))
+        return await self._asked(url, target, reading, seconds, leniently=True)
+
+    async def _asked(
+        self, url: str, target: httpx.URL, reading: Reading, seconds: float, *, leniently: bool = False
+    ) -> _Hop:
+        if self._sessions is None:
             raise RuntimeError("HttpClient is used outside its context")
         host = _place(target)
         with waiting_for_a_turn():
@@ -247,49 +272,18 @@ class HttpClient:
         started = time.monotonic()
         try:
             with transport_errors(url, self.settings.deadline_seconds):
-                async with timeout(max(0.0, seconds)), _asked(self._session, target, reading) as response:
+                sending = self._sessions.sending(target, reading, leniently=leniently)
+                async with timeout(max(0.0, seconds)), sending as response:
                     status, headers = response.status, readable(response.headers)
-                    location = headers.get("location", "") if status in _REDIRECTS else ""
+                    location = location_of(response.headers) if status in _REDIRECTS else ""
                     rest = retry_after(headers, self.clock()) if status in _ASKS_FOR_REST else None
                     if reading.spares_host and rest:
                         self._turns.rest(host, rest)
                     body = b"" if location else await body_of(response, headers, url, reading, self.clock())
-                    return _Hop(status, headers, location, body, time.monotonic() - started)
+                    cookies = response.headers.getall("Set-Cookie", ())
+                    return _Hop(status, headers, location, body, time.monotonic() - started, cookies)
         finally:
             self._turns.give_back(turn)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    # Reading the certificates of all authorities takes as long as twenty pages.
-    return httpx.create_ssl_context()
-
-
-def _asked(
-    session: aiohttp.ClientSession, target: httpx.URL, reading: Reading
-) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    if reading.posts is not None:
-        return session.post(on_the_wire(target), json=dict(reading.posts), headers=reading.sent, allow_redirects=False)
-    return session.get(on_the_wire(target), headers=reading.sent, allow_redirects=False)
-
-
-@contextmanager
-def _named(url: str) -> Iterator[None]:
-    """Names the URL in errors of the resolver and of the turns, which know only the host; several may share one."""
-    try:
-        yield
-    except AddressRefused as error:
-        if error.where.startswith(("http://", "https://")):
-            raise
-        raise refused(url, _why_refused(error), fix=error.fix) from None
-    except TransientError as error:
-        if isinstance(error, RulesUnknown) or error.kind not in ("dns", "resting"):
-            raise
-        raise transient(error.kind, url, error.what, fix=error.fix, retry_after=error.retry_after) from None
-    except FinalError as error:
-        if error.kind != "dns":
-            raise
-        raise final("dns", url, error.what, fix=error.fix) from None
 
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
@@ -298,10 +292,6 @@ def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
 
 def _host_and_port(url: httpx.URL) -> str:
     return f"{url.raw_host.decode('ascii')}:{url.port or DEFAULT_PORTS[url.scheme]}"
-
-
-def _why_refused(error: AddressRefused) -> str:
-    return error.what.partition(": ")[2].rstrip(".")
 
 
 def _place(url: httpx.URL) -> str:

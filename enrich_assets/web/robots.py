@@ -29,7 +29,7 @@ _AGAIN_AFTER = 10.0
 """Seconds until a file that could not be had is asked for again."""
 _LARGE = 50_000
 """Bytes from which on a file is parsed beside the event loop."""
-_UNREADABLE = ("bad_encoding", "bad_http")
+_UNREADABLE = ("bad_encoding", "bad_http", "headers_too_large")
 """Kinds of answers that came and cannot be read."""
 _PRODUCT = re.compile(r"[A-Za-z_-]+")
 _AGENT_LINE = re.compile(r"user[- ]?agent\s*(?::|\s)\s*(.*)", re.IGNORECASE)

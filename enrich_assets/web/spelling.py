@@ -1,7 +1,9 @@
-"""The one spelling of the parts of a URL: host, path and query (RFC 3986, 6.2.2; UTS 46 with IDNA 2008).
+"""How the parts of a URL are spelt: host, path and query (RFC 3986, 6.2.2; UTS 46 with IDNA 2008; WHATWG URL).
 
-Belongs here: what two spellings of the same have in common. `web.urls` makes names of documents of it, `web.guard` what
-is judged and sent; both have to agree, or a rule could be passed by writing a URL in another way.
+Two spellings for two purposes. The identity (`spelt_path`, `spelt_query`) is equal for URLs that mean the same:
+`web.urls` makes names of documents of it, and robots.txt is asked with it, so that no rule is passed by writing a URL
+in another way. The wire (`sent_path`, `sent_query`) is what a server gets: the URL as a feed or a redirect wrote it,
+because servers sign, compare and redirect by the exact spelling.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ _IN_PATH = frozenset(_UNRESERVED + "!$&'()*+,;=:@/[]")
 # `'` is what browsers (WHATWG URL, special-query percent-encode set) and httpx encode in a query.
 _IN_QUERY = (_IN_PATH | {"?"}) - {"'"}
 _ENCODED_OR_ONE = re.compile(r"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
+# WHATWG URL, 1.3: the path and the special-query percent-encode sets.
+_NOT_SENT_IN_PATH = re.compile('[^!-~]|["#<>?^`{}]')
+_NOT_SENT_IN_QUERY = re.compile("[^!-~]|[\"#<>']")
+_ENCODED_DOT = re.compile("%2e", re.IGNORECASE)
 
 
 def spelt_path(path: str) -> str:
@@ -32,19 +38,35 @@ def spelt_query(query: str) -> str:
     return _spelt(query, _IN_QUERY)
 
 
+def sent_path(path: str) -> str:
+    """A path as it is sent: as it is written, without dot segments, and encoded only where it must be.
+
+    `%d0`, `%7E` and `%2f` stay; a backslash is a slash, and an encoded dot segment is one, as browsers read them.
+    """
+    return _without_dots(_NOT_SENT_IN_PATH.sub(_encoded, path.replace("\\", "/"))) or "/"
+
+
+def sent_query(query: str) -> str:
+    """A query as it is sent: as it is written, and encoded only where it must be."""
+    return _NOT_SENT_IN_QUERY.sub(_encoded, query)
+
+
 def _spelt(text: str, as_they_are: frozenset[str]) -> str:
     def one(found: re.Match[str]) -> str:
         code, character = found.groups()
         if code is not None:
             meant = chr(int(code, 16))
             return meant if meant in _UNRESERVED else f"%{code.upper()}"
-        if character in as_they_are:
-            return str(character)
-        # Half a surrogate pair is nothing that could be sent: what browsers send in its place (WHATWG Encoding).
-        whole = "\ufffd" if "\ud800" <= character <= "\udfff" else character
-        return "".join(f"%{byte:02X}" for byte in whole.encode("utf-8"))
+        return str(character) if character in as_they_are else _encoded(found)
 
     return _ENCODED_OR_ONE.sub(one, text)
+
+
+def _encoded(found: re.Match[str]) -> str:
+    character = found.group()
+    # Half a surrogate pair is nothing that could be sent: what browsers send in its place (WHATWG Encoding).
+    whole = "\ufffd" if "\ud800" <= character <= "\udfff" else character
+    return "".join(f"%{byte:02X}" for byte in whole.encode("utf-8"))
 
 
 def _without_dots(path: str) -> str:
@@ -53,10 +75,11 @@ def _without_dots(path: str) -> str:
     parts = path.split("/")[1:]
     for number, part in enumerate(parts, start=1):
         is_last = number == len(parts)
-        if part not in (".", ".."):
+        dots = _ENCODED_DOT.sub(".", part) if len(part) <= 6 else part  # at most `%2e%2e`
+        if dots not in (".", ".."):
             kept.append(part)
             continue
-        if part == ".." and kept:
+        if dots == ".." and kept:
             kept.pop()
         if is_last:
             kept.append("")
