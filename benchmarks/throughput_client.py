@@ -111,8 +111,10 @@ async def by_litellm(asked: dict[str, Any], all_messages: list[list[dict[str, st
 
 
 def by_engine(asked: dict[str, Any], job: Job, ledger: Ledger) -> int:
-    """Runs the phase; gives the number of answers that are durable."""
+    """Runs the phase under its lease; gives the number of answers that are durable."""
+    lease = ledger.lease_phase(job.run.run_id, job.phase.name)
     result = run_phase(job)
+    lease.release()
     if result.counts.kept != asked["rows"]:
         raise SystemExit(f"{result.counts.failed_by_kind}")
     return ledger.count_answers(phase="judged")

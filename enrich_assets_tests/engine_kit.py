@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.calls import Calls
+from enrich_assets.engine.claims import Claim
 from enrich_assets.engine.clients import Clients, EndpointLimits, ModelReply, Weight
 from enrich_assets.engine.graph import Graph, RunInfo
 from enrich_assets.engine.job import Input, Job
@@ -144,7 +145,13 @@ class MemoryAnswers:
         self.reserved.append(reservation)
         return None
 
-    def settle(self, reservation: Reservation, **outcome: Any) -> None:
+    def asked_elsewhere(self, hashes: Collection[str]) -> set[str]:
+        return set()
+
+    def end_claim(self, claim: Claim) -> None:
+        pass
+
+    def settle(self, reservation: Reservation, *, ends_claim: bool = True, **outcome: Any) -> None:
         self.settled.append((reservation, outcome))
 
 

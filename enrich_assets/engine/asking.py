@@ -107,11 +107,12 @@ class Asker:
         *,
         model: str,
         row_ids: Sequence[str] = (),
-    ) -> None:
+    ) -> bool:
         """Asks for several rows in one request and keeps each usable answer under its own request.
 
         Rows that the answer leaves out, or answers unusably, stay unanswered: they are then asked alone. So does
         every row of an answer that cannot be used as a whole, or of a request that is refused (too long, say).
+        False where it was not sent, because another process asked for some of the rows meanwhile and was answered.
         Raises TransientError and EndpointError.
         """
         schema = batch_schema(answer, len(requests))
@@ -126,7 +127,7 @@ class Asker:
 
         self._calls.meter.models.add(model)
         try:
-            await self._calls.make_many(
+            replies = await self._calls.make_many(
                 requests,
                 send,
                 endpoint=model,
@@ -134,7 +135,8 @@ class Asker:
                 weigh=lambda: self._transport.weigh(model, _messages(prompt), schema),
             )
         except (MalformedAnswer, FinalError):
-            return
+            return True
+        return any(replies) or not any(map(self.is_known, requests))
 
     def _parameters_of(self, model: str) -> dict[str, Any]:
         if model not in self._parameters:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from enrich_assets.engine import tables
+from enrich_assets.engine.claims import Elsewhere, end_claims, take_claims
+from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.spending import TOLERANCE, Caps, Refusal, Reservation, Settlement
 from enrich_assets.engine.statements import Statement
 
@@ -70,12 +72,15 @@ class _Delta:
 
 
 class Booking:
-    """Reservations and settlements of one transaction."""
+    """Reservations and settlements of one transaction. Claims are made under a `lease` alone."""
 
-    def __init__(self, reservations: Sequence[Reservation], settlements: Sequence[Settlement]) -> None:
+    def __init__(
+        self, reservations: Sequence[Reservation], settlements: Sequence[Settlement], lease: Lease | None
+    ) -> None:
         self._reservations = reservations
         self._settlements = settlements
-        self._refused: dict[Reservation, Refusal] = {}
+        self._lease = lease
+        self._refused: dict[Reservation, Refusal | Elsewhere] = {}
 
     def write(self, connection: sa.Connection) -> None:
         """Writes both, and decides which reservations stand."""
@@ -89,7 +94,11 @@ class Booking:
                 delta.settle(settlement)
             for reservation in reservations:
                 delta.reserve(reservation)
-            self._refuse(reservations, _added(connection, scopes, delta), scopes)
+            # First the totals, whose rows all processes share, then the claims: whoever holds the first waits for
+            # nobody at the second.
+            now = _added(connection, scopes, delta)
+            self._claim(connection, reservations)
+            self._refuse(connection, reservations, now, scopes)
             correction = _Delta()
             for refused in self._refused:
                 if refused in new:
@@ -115,7 +124,31 @@ class Booking:
         for settlement in self._settlements:
             settlement.reservation.state = "closed"
 
-    def _refuse(self, reservations: Sequence[Reservation], now: Mapping[str, _Total], scopes: Sequence[str]) -> None:
+    def _claim(self, connection: sa.Connection, reservations: Sequence[Reservation]) -> None:
+        wanted = {h: r.claim.counts_from for r in reservations if r.claim is not None for h in r.claim.hashes}
+        if self._lease is None or not wanted:
+            return
+        missed = take_claims(connection, self._lease, wanted)
+        if not missed:
+            return
+        mine: set[str] = set()
+        for reservation in reservations:
+            hashes = () if reservation.claim is None else reservation.claim.hashes
+            if any(name in missed for name in hashes):
+                held = frozenset(name for name in hashes if missed.get(name))
+                self._refused[reservation] = Elsewhere(held)
+            else:
+                mine.update(hashes)
+        # Of requests that travel in one, all are claimed or none: nobody holds some while it waits for the others.
+        end_claims(connection, self._lease, wanted.keys() - mine - missed.keys())
+
+    def _refuse(
+        self,
+        connection: sa.Connection,
+        reservations: Sequence[Reservation],
+        now: Mapping[str, _Total],
+        scopes: Sequence[str],
+    ) -> None:
         if not reservations:
             return
         caps = _caps(now, scopes, reservations[0].caps)
@@ -125,6 +158,10 @@ class Booking:
         asked = sum(reservation.most or 0.0 for reservation in reservations)
         for reservation in reservations:
             most = reservation.most or 0.0
+            if reservation in self._refused:
+                room = {scope: amount - most for scope, amount in room.items()}
+                asked -= most
+                continue
             full = [s for s, cap in caps.items() if room[s] - asked + most > cap + TOLERANCE]
             if reservation.most is None or full:
                 scope = full[0] if full else next(iter(caps))
@@ -133,6 +170,8 @@ class Booking:
                     scope, caps[scope], row.spent, max(0.0, room[scope] - asked - row.spent), reservation.most
                 )
                 room = {scope: amount - most for scope, amount in room.items()}
+                if self._lease is not None and reservation.claim is not None:
+                    end_claims(connection, self._lease, reservation.claim.hashes)
             asked -= most
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from enrich_assets.core.errors import AddressRefused, FinalError, MalformedAnswer, TransientError
+from enrich_assets.engine.claims import AnsweredElsewhere, Claim
 from enrich_assets.engine.clients import Weight
 from enrich_assets.engine.journal import Journal
 from enrich_assets.engine.meter import Meter
@@ -23,6 +24,7 @@ from enrich_assets.engine.requests import (
 )
 from enrich_assets.engine.sending import Sender, current_row
 from enrich_assets.engine.spending import Reservation
+from enrich_assets.engine.texts import utc_text
 
 
 class _Flight:
@@ -105,9 +107,7 @@ class Calls:
 
     def known(self, request: Request, *, not_before: datetime | None = None) -> Stored | None:
         """The answer that the ledger already holds for the request, if it is fresh enough."""
-        moments = [self._again_from, not_before, None if request.max_age is None else self.fresh_from - request.max_age]
-        earliest = max((moment for moment in moments if moment is not None), default=None)
-        stored = self._answers.find_answer(request.hash, not_before=earliest)
+        stored = self._answers.find_answer(request.hash, not_before=self._earliest(request, not_before))
         if stored is None or stored.final is None:
             return stored
         if stored.final_kind.startswith(NOTHING_ANSWERED) and stored.run_id == self.run_id:
@@ -145,7 +145,9 @@ class Calls:
                 return replayed(stored)
             flight = self._flights.get(request.hash)
             if flight is None:
-                (reply,) = await self._fly([request], self._send_one(request, send, endpoint, weigh)).landing()
+                (reply,) = await self._fly(
+                    [request], self._send_one(request, send, endpoint, weigh, not_before)
+                ).landing()
             else:
                 try:
                     reply = (await flight.landing())[flight.place_of[request.hash]]
@@ -207,11 +209,16 @@ class Calls:
         send: Callable[[], Awaitable[Reply]],
         endpoint: str,
         weigh: Callable[[], Weight] | None,
+        not_before: datetime | None,
     ) -> list[Reply | None]:
         # Too long for the model: its settings decide it, and they are no part of the request; never remembered.
         weight = _weight(weigh)
         try:
-            reply, reservation = await self._sender.send(request, send, endpoint=endpoint, weight=weight)
+            reply, reservation = await self._sender.send(
+                request, send, endpoint=endpoint, weight=weight, claim=self._claim([request], not_before)
+            )
+        except AnsweredElsewhere:
+            return [None]  # whoever asked for it looks it up
         except AddressRefused:
             raise  # settings decide it, not the site: never remembered
         except (FinalError, MalformedAnswer) as error:
@@ -234,9 +241,13 @@ class Calls:
         row_ids: Sequence[str],
         weigh: Callable[[], Weight] | None,
     ) -> list[Reply | None]:
-        (whole, contents), reservation = await self._sender.send(
-            requests[0], send, endpoint=endpoint, weight=_weight(weigh)
-        )
+        claim = self._claim(requests, None)
+        try:
+            (whole, contents), reservation = await self._sender.send(
+                requests[0], send, endpoint=endpoint, weight=_weight(weigh), claim=claim
+            )
+        except AnsweredElsewhere:
+            return [None] * len(requests)
         self._sender.add(whole)
         answered = sum(content is not None for content in contents)
         replies: list[Reply | None] = []
@@ -246,7 +257,13 @@ class Calls:
         owners = row_ids or [current_row.get()] * len(requests)
         if reservation is not None:
             # Before the answers, in the writer's order: a group may hold some of them only, and this never last.
-            self._answers.settle(reservation, cost=whole.cost, tokens_in=whole.tokens_in, tokens_out=whole.tokens_out)
+            self._answers.settle(
+                reservation,
+                ends_claim=False,
+                cost=whole.cost,
+                tokens_in=whole.tokens_in,
+                tokens_out=whole.tokens_out,
+            )
         await asyncio.gather(
             *(
                 self._keep(request, Stored(reply), owner)
@@ -254,11 +271,28 @@ class Calls:
                 if reply is not None
             )
         )
+        if reservation is not None and reservation.claim is not None:
+            self._answers.end_claim(reservation.claim)
         self._sender.note_settled(reservation)
         for request, reply in zip(requests, replies, strict=True):
             if reply is not None:
                 self._just_came.add(request.hash)
         return replies
+
+    def _earliest(self, request: Request, not_before: datetime | None) -> datetime | None:
+        moments = [self._again_from, not_before, None if request.max_age is None else self.fresh_from - request.max_age]
+        return max((moment for moment in moments if moment is not None), default=None)
+
+    def _claim(self, requests: Sequence[Request], not_before: datetime | None) -> Claim:
+        """The claim on requests that travel in one and are not answered as far as this phase knows."""
+        first = requests[0]
+        moments = (self._earliest(first, not_before), self.retry_from)
+        counts_from = max((utc_text(moment) for moment in moments if moment is not None), default="")
+
+        def is_answered() -> bool:
+            return any(self.known(request, not_before=not_before) is not None for request in requests)
+
+        return Claim(tuple({request.hash: None for request in requests}), counts_from, is_answered)
 
     async def _keep(
         self,

@@ -6,10 +6,13 @@ holder (Kleppmann, "How to do distributed locking", 2016). No session locks, so 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import threading
+import time
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,10 @@ from enrich_assets.core.errors import EnrichError, StorageError, UserError
 from enrich_assets.engine import tables
 
 LEASE_SECONDS = 30.0
+working_under: ContextVar[Lease | None] = ContextVar("working_under", default=None)
+"""The lease of the phase that the present task works for."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the process, or the whole machine, sleeps (clock_gettime(2))."""
 
 
 class LeaseTaken(UserError):
@@ -32,13 +39,14 @@ class LeaseLost(EnrichError):
 class Lease:
     """A lease that this process holds and renews every third of its time, until it is released or lost."""
 
-    def __init__(self, engine: sa.Engine, name: str, token: int, seconds: float) -> None:
+    def __init__(self, engine: sa.Engine, name: str, token: int, seconds: float, *, taken_at: float) -> None:
         self.name = name
         self.token = token
         self._engine = engine
         self._seconds = seconds
         self._ended = threading.Event()
         self._lost = False
+        self._sure_until = taken_at + seconds
         self._thread = threading.Thread(target=self._keep, name=f"lease {name}", daemon=True)
         self._thread.start()
 
@@ -47,25 +55,40 @@ class Lease:
         """Whether another process is known to have taken over."""
         return self._lost
 
-    def confirm(self, connection: sa.Connection) -> None:
-        """Renews the lease within a transaction that writes under it; raises LeaseLost when it is another's."""
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody can have taken over: it was renewed within its time, by this machine's own clock."""
+        return time.clock_gettime(_CLOCK) < self._sure_until
+
+    def confirm(self, connection: sa.Connection) -> float:
+        """Renews the lease within a transaction that writes under it; raises LeaseLost when it is another's.
+
+        Gives the moment that `renewed` has to be told when the transaction is committed.
+        """
+        moment = time.clock_gettime(_CLOCK)  # before the database's own, so that its time never ends later here
         if connection.execute(_renewal(connection, self.name, self.token, self._seconds)).rowcount != 1:
             self._lost = True
             raise LeaseLost(
                 f"another process took over {self.name} while this one was not heard of.",
                 fix="Nothing was written. Look at enrich watch: the other one goes on.",
             )
+        return moment
+
+    def renewed(self, moment: float) -> None:
+        """Notes that the renewal of `confirm` is committed."""
+        self._sure_until = moment + self._seconds
 
     def check(self) -> None:
         """Renews the lease by itself; raises LeaseLost or StorageError."""
         try:
             with self._engine.begin() as connection:
-                self.confirm(connection)
+                moment = self.confirm(connection)
         except sa.exc.SQLAlchemyError as error:
             raise StorageError(
                 f"the lease of {self.name} cannot be renewed: {tables.first_line(error)}.",
                 fix="Free some space or bring the database back, then enrich resume.",
             ) from error
+        self.renewed(moment)
 
     def release(self) -> None:
         """Gives the lease back at once; the token stays, so that it never counts backwards."""
@@ -90,16 +113,25 @@ class Lease:
                 continue  # tried again; the lease runs out meanwhile if the database stays away
 
 
+async def refuse_without_lease() -> None:
+    """Raises LeaseLost when another process took over the phase that the present task works for; StorageError where
+    that cannot be known. Asks the database only after a time in which it could have happened."""
+    lease = working_under.get()
+    if lease is not None and not lease.is_sure:
+        await asyncio.to_thread(lease.check)
+
+
 def acquire(engine: sa.Engine, name: str, *, holder: str = "", seconds: float = LEASE_SECONDS) -> Lease:
     """The lease of that name; raises LeaseTaken naming the holder.
 
     A lease counts as free when it ran out, or when its holder is a process of this machine that is gone.
     """
     holder = holder or this_process()
+    moment = time.clock_gettime(_CLOCK)
     token = _take(engine, name, holder, seconds, dead=None)
     if token is None:
         token = _take_from_the_dead(engine, name, holder, seconds)
-    return Lease(engine, name, token, seconds)
+    return Lease(engine, name, token, seconds, taken_at=moment)
 
 
 def refuse_if_taken(engine: sa.Engine, run_id: str) -> None:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
 from enrich_assets.engine.answers import FIND_ANSWER, NEWEST_ANSWER, answer_row, stored_answer
+from enrich_assets.engine.claim_waits import Claims
 from enrich_assets.engine.clients import EndpointLimits
 from enrich_assets.engine.connection import utc_now as utc_now
 from enrich_assets.engine.leases import LEASE_SECONDS, Lease, acquire, refuse_if_taken
@@ -55,7 +56,7 @@ class Renewal:
     retry_from: datetime | None = None
 
 
-class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers):
+class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers, Claims):
     """One ledger. Reads happen where they are asked for; one writer thread commits answers and spending in groups.
 
     It may be used from several threads. Every method raises StorageError when the database fails, or is closed.
@@ -109,7 +110,8 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers):
         now = self._now() if not_before is None else max(self._now(), not_before)
         answer = answer_row(request, stored, run_id=run_id, phase=phase, row_id=row_id, now=now)
         settlement = None if reservation is None else settlement_of(reservation, stored, now)
-        await self._writer.put(Entry(answer=answer, supersedes=supersedes, settlement=settlement))
+        claim = None if reservation is None else reservation.claim
+        await self._writer.put(Entry(answer=answer, supersedes=supersedes, settlement=settlement, ends_claim=claim))
 
     def count_answers(self, **where: str) -> int:
         """Number of stored answers whose columns equal `where`."""
@@ -147,6 +149,11 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers):
     def lease_phase(self, run_id: str, phase: str, *, seconds: float = LEASE_SECONDS) -> Lease:
         """The lease of a phase of a run, under which the writer commits from now on; raises LeaseTaken."""
         self._writer.lease = self.lease(f"{run_id}/{phase}", seconds=seconds)
+        return self._writer.lease
+
+    @property
+    def phase_lease(self) -> Lease | None:
+        """The lease under which the writer commits."""
         return self._writer.lease
 
     def lease(self, name: str, *, seconds: float = LEASE_SECONDS) -> Lease:

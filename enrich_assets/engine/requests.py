@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from enrich_assets.core.errors import CallError, FinalError, MalformedAnswer, TransientError
 from enrich_assets.core.fingerprint import fingerprint
+from enrich_assets.engine.claims import Claim, Elsewhere
 from enrich_assets.engine.spending import Caps, Refusal, Reservation
 
 _MALFORMED = "malformed/"
@@ -82,12 +83,25 @@ class AnswerStore(Protocol):
     ) -> None: ...
 
     def reservation(
-        self, *, run_id: str, phase: str, row_id: str, kind: str, endpoint: str, most: float | None, caps: Caps
+        self,
+        *,
+        run_id: str,
+        phase: str,
+        row_id: str,
+        kind: str,
+        endpoint: str,
+        most: float | None,
+        caps: Caps,
+        claim: Claim | None,
     ) -> Reservation: ...
 
-    def reserve(self, reservation: Reservation) -> Awaitable[Refusal | None]: ...
+    def reserve(self, reservation: Reservation) -> Awaitable[Refusal | Elsewhere | None]: ...
 
-    def settle(self, reservation: Reservation, **outcome: Any) -> None: ...
+    def asked_elsewhere(self, hashes: Collection[str]) -> set[str]: ...
+
+    def end_claim(self, claim: Claim) -> None: ...
+
+    def settle(self, reservation: Reservation, *, ends_claim: bool = True, **outcome: Any) -> None: ...
 
 
 def replayed(stored: Stored) -> Reply:

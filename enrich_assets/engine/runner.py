@@ -18,7 +18,7 @@ from enrich_assets.engine.checks import run_checks
 from enrich_assets.engine.efforts import ROW_EFFORTS, summed_up
 from enrich_assets.engine.job import Job
 from enrich_assets.engine.journal import Journal
-from enrich_assets.engine.leases import LeaseLost
+from enrich_assets.engine.leases import LeaseLost, working_under
 from enrich_assets.engine.looping import run_to_end
 from enrich_assets.engine.made_with import made_with
 from enrich_assets.engine.meter import Meter
@@ -42,6 +42,7 @@ def run_phase(job: Job) -> PhaseResult:
 async def _run(job: Job) -> PhaseResult:
     started, clock = job.now(), time.monotonic()
     phase = job.phase
+    working_under.set(job.ledger.phase_lease)
     settings = job.graph.settings_of(phase, job.resolved)
     journal = Journal(job.now)
     journal.note("started", phase=phase.name, run_id=job.run.run_id, shape=phase.shape)

@@ -17,10 +17,19 @@ from typing import Any, TypeVar, cast
 from enrich_assets.core.errors import CallError, EndpointError, TransientError
 from enrich_assets.engine.backoff import Backoff
 from enrich_assets.engine.breaker import Breaker
+from enrich_assets.engine.claim_waits import ClaimWaits
+from enrich_assets.engine.claims import NO_ANSWER, AnsweredElsewhere, AskedElsewhere, Claim, Elsewhere
 from enrich_assets.engine.clients import Weight
-from enrich_assets.engine.deadlines import Deadlines, do_not_count_since, ends_before, refuse_late
+from enrich_assets.engine.deadlines import (
+    Deadlines,
+    do_not_count_since,
+    ends_before,
+    refuse_late,
+    waiting_for_a_turn,
+)
 from enrich_assets.engine.gate import Gate
 from enrich_assets.engine.journal import Journal
+from enrich_assets.engine.leases import refuse_without_lease
 from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.requests import AnswerStore, Reply, Request
@@ -42,7 +51,10 @@ async def does_not_say(endpoint: str) -> bool:
 
 
 class Sender:
-    """Sends for one phase of one run, at most `slots` requests at a time on the wire to each endpoint."""
+    """Sends for one phase of one run, at most `slots` requests at a time on the wire to each endpoint.
+
+    Nothing is sent once another process has taken over the phase.
+    """
 
     def __init__(
         self,
@@ -62,6 +74,7 @@ class Sender:
         self.meter = Meter()
         self.journal = journal or Journal()
         self._store = store
+        self._claims = ClaimWaits(store.asked_elsewhere)
         self._run_id = run_id
         self._phase = phase
         self._backoff = backoff
@@ -82,19 +95,30 @@ class Sender:
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
 
     async def send(
-        self, request: Request, send: Callable[[], Awaitable[T]], *, endpoint: str, weight: Weight
+        self,
+        request: Request,
+        send: Callable[[], Awaitable[T]],
+        *,
+        endpoint: str,
+        weight: Weight,
+        claim: Claim | None = None,
     ) -> tuple[T, Reservation | None]:
         """What `send` brings, after retries, with the reservation that its settlement has to name.
 
         Raises TransientError when the attempts or the row's time run out, other CallErrors as they come,
-        BudgetReached, StorageError. What an error cost is settled already.
+        BudgetReached, StorageError, LeaseLost. What an error cost is settled already. Where another process asks for
+        a request of the `claim`, it waits for that one, and raises AnsweredElsewhere when it brought an answer.
         """
         attempt = 0
         answers_before = self._breaker.answers(endpoint)
         while True:
             attempt += 1
             try:
-                found = await self._once(request, send, endpoint, weight)
+                found = await self._once(request, send, endpoint, weight, claim)
+            except AskedElsewhere as elsewhere:
+                assert claim is not None
+                attempt -= 1
+                claim = await self._wait_for_others(claim, elsewhere.where)
             except TransientError as error:
                 self.add(error)
                 if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
@@ -148,16 +172,23 @@ class Sender:
             if late:
                 await asyncio.wait(late)
         self._deadlines.close()
+        await self._claims.close()
         await asyncio.gather(*self._greetings, return_exceptions=True)
         await asyncio.gather(*(limits.close() for limits in self._limits.values()))
 
     async def _once(
-        self, request: Request, send: Callable[[], Awaitable[T]], endpoint: str, weight: Weight
+        self,
+        request: Request,
+        send: Callable[[], Awaitable[T]],
+        endpoint: str,
+        weight: Weight,
+        claim: Claim | None,
     ) -> tuple[T, Reservation | None]:
         # A slot is held for as long as a request is on the wire, and neither while it is committed nor while it waits
         # for its next attempt. Pages name no endpoint: they cost nothing, and their client spaces them host by host.
         if not endpoint:
             refuse_late()
+            await refuse_without_lease()
             self._count(request)
             return await self._deadlines.kept(_this_task(), send), None
         gate = self._gate(request, endpoint)
@@ -168,11 +199,12 @@ class Sender:
         try:
             async with gate.admitted():
                 self._breaker.refuse_closed(endpoint)
-                reservation = await self._reserve(request, endpoint, weight.usd)
+                reservation = await self._reserve(request, endpoint, weight.usd, claim)
                 has_left = False
                 try:
                     async with gate.wire(weight.tokens):
                         self._breaker.refuse_closed(endpoint)
+                        await refuse_without_lease()  # it may have slept since its reservation
                         do_not_count_since(began)
                         self._count(request)
                         self._waiting.discard(task)
@@ -193,11 +225,26 @@ class Sender:
         finally:
             self._waiting.discard(task)
 
-    async def _reserve(self, request: Request, endpoint: str, most: float | None) -> Reservation:
+    async def _wait_for_others(self, claim: Claim, where: Elsewhere) -> Claim:
+        """Waits until nobody else asks for a request of the claim; the claim to ask under then. Raises
+        AnsweredElsewhere."""
+        task = _this_task()
+        self._waiting.add(task)
+        try:
+            with waiting_for_a_turn():
+                await self._claims.ended(where.held)
+        finally:
+            self._waiting.discard(task)
+        if claim.is_answered():
+            raise AnsweredElsewhere
+        # An answer that came meanwhile, and that this phase may not use, does not count the next time either.
+        return claim if where.held else replace(claim, counts_from=NO_ANSWER)
+
+    async def _reserve(self, request: Request, endpoint: str, most: float | None, claim: Claim | None) -> Reservation:
         while True:
             reservation = self._store.reservation(
                 run_id=self._run_id, phase=self._phase, row_id=current_row.get(), kind=request.kind,
-                endpoint=endpoint, most=most, caps=self._caps,
+                endpoint=endpoint, most=most, caps=self._caps, claim=claim,
             )  # fmt: skip
             self._reserved += 1
             try:
@@ -208,6 +255,8 @@ class Sender:
             if refusal is None:
                 return reservation
             self._make_room()
+            if isinstance(refusal, Elsewhere):
+                raise AskedElsewhere(refusal)
             if not self._reserved:
                 raise refusal.error(self._run_id, self._phase)
             # What is in flight will cost less than it could have.

@@ -159,14 +159,21 @@ async def run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], ou
             decide = lambda found: phase.function(row, found, settings)  # noqa: E731
             outcomes.take(row, await asker.ask_until(prompt, answer, decide, model=model), index)
 
-    async def work(unit: list[tuple[int, Row, Request | None]]) -> None:
-        requests = [request for _, _, request in unit if request is not None]
-        if len(unit) > 1:
+    async def ask_together(unit: list[tuple[int, Row, Request | None]]) -> None:
+        while len(unit) > 1:
+            requests = [request for _, _, request in unit if request is not None]
             row_ids = [str(row["row_id"]) for _, row, _ in unit]
             _begin(row_ids[0], job)
             together = template.render_batch(rows=[_seen(phase, row) for _, row, _ in unit], settings=settings)
+            if await asker.ask_batch(together, requests, answer, model=model, row_ids=row_ids):
+                return
+            # Another process was answered for some of them: the others travel without those.
+            unit = [one for one in unit if one[2] is not None and not asker.is_known(one[2])]
+
+    async def work(unit: list[tuple[int, Row, Request | None]]) -> None:
+        if len(unit) > 1:
             try:
-                await asker.ask_batch(together, requests, answer, model=model, row_ids=row_ids)
+                await ask_together(unit)
             except TransientError as error:
                 for index, row, _ in unit:
                     with _row_boundary(row, index, outcomes):

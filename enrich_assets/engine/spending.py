@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from enrich_assets.core.errors import BudgetReached
+from enrich_assets.engine.claims import Claim, Elsewhere
 from enrich_assets.engine.texts import storable, utc_text
 
 TOLERANCE = 1e-9
@@ -71,7 +72,8 @@ class Reservation:
     moment: datetime
     most: float | None
     caps: Caps
-    refusal: Refusal | None = None
+    claim: Claim | None = None
+    refusal: Refusal | Elsewhere | None = None
     state: Literal["new", "open", "closed"] = "new"
     scopes: tuple[str, ...] = ()
     """The totals that it counts in; the last two carry the caps of every day and month."""

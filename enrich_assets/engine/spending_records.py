@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from enrich_assets.engine import tables
+from enrich_assets.engine.claims import Claim, Elsewhere
 from enrich_assets.engine.connection import Connected, utc_now
 from enrich_assets.engine.efforts import RowEffort
 from enrich_assets.engine.spending import Caps, Refusal, Reservation, Settlement, Spent, scopes_of
@@ -27,23 +28,44 @@ class SpendingRecords(Connected):
         self._numbers = itertools.count(1)
 
     def reservation(
-        self, *, run_id: str, phase: str, row_id: str, kind: str, endpoint: str, most: float | None, caps: Caps
+        self,
+        *,
+        run_id: str,
+        phase: str,
+        row_id: str,
+        kind: str,
+        endpoint: str,
+        most: float | None,
+        caps: Caps,
+        claim: Claim | None = None,
     ) -> Reservation:
-        """A reservation of at most `most` USD (None: unknown price), to be committed by `reserve`."""
+        """A reservation of at most `most` USD (None: unknown price), to be committed by `reserve`.
+
+        Under the lease of a phase the requests of its `claim` are claimed with it.
+        """
         return Reservation(
-            self._sender, next(self._numbers), run_id, phase, row_id, kind, endpoint, self._now(), most, caps
+            self._sender, next(self._numbers), run_id, phase, row_id, kind, endpoint, self._now(), most, caps, claim
         )
 
-    def reserve(self, reservation: Reservation) -> asyncio.Future[Refusal | None]:
-        """Commits a reservation; the future is done when it is durable, with a Refusal where a cap does not allow it.
+    def reserve(self, reservation: Reservation) -> asyncio.Future[Refusal | Elsewhere | None]:
+        """Commits a reservation; the future is done when it is durable, with a Refusal where a cap does not allow it,
+        and with Elsewhere where another process asks for the same or was answered meanwhile.
 
         A refused reservation counts nowhere. One that was not refused must be settled, or counts at its upper bound.
         """
         return self._writer.put(Entry(reservation=reservation))
 
-    def settle(self, reservation: Reservation, **outcome: Any) -> None:
-        """Settles a reservation that no answer settles: `cost`, `tokens_in`, `tokens_out`, `error`, `is_known`."""
-        self._writer.post(Entry(settlement=Settlement(reservation, self._now(), **outcome)))
+    def settle(self, reservation: Reservation, *, ends_claim: bool = True, **outcome: Any) -> None:
+        """Settles a reservation that no answer settles: `cost`, `tokens_in`, `tokens_out`, `error`, `is_known`.
+
+        Unless `ends_claim`, the others go on waiting until `end_claim`.
+        """
+        settlement = Settlement(reservation, self._now(), **outcome)
+        self._writer.post(Entry(settlement=settlement, ends_claim=reservation.claim if ends_claim else None))
+
+    def end_claim(self, claim: Claim) -> None:
+        """Lets others ask for the requests of a claim, after everything that was put before is committed."""
+        self._writer.post(Entry(ends_claim=claim))
 
     async def written(self) -> None:
         """Returns when everything that was settled before is committed."""

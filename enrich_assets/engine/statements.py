@@ -30,14 +30,13 @@ class Statement:
         except driver.Error as error:
             raise _as_sqlalchemy(self._text, error, driver) from error
 
-    def many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Executes it once for each of the rows; raises SQLAlchemyError."""
+    def many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Executes it once for each of the rows; gives how many rows it changed. Raises SQLAlchemyError."""
         if connection.dialect.name != "sqlite":
-            connection.execute(self._clause, [dict(row) for row in rows])
-            return
+            return int(connection.execute(self._clause, [dict(row) for row in rows]).rowcount)
         driver = self._prepared(connection)
         try:
-            driver.executemany(self._text, [self._in_order(row) for row in rows])
+            return int(driver.executemany(self._text, [self._in_order(row) for row in rows]).rowcount)
         except driver.Error as error:
             raise _as_sqlalchemy(self._text, error, driver) from error
 

@@ -11,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """1: schema, runs, phases, answers. 2: leases. 3: spending, totals, limits, members, renewals, migrations.
+4: claims, failures; how long phases took and in which order they began.
 
 A new version is one more module in `engine.migrations.versions`; it only adds, and its columns may be NULL.
 """
@@ -70,6 +71,10 @@ phases = sa.Table(
     sa.Column("tokens_out", sa.Integer),
     sa.Column("cost", sa.Float),
     sa.Column("message", sa.Text),
+    # Seconds of work by a clock that nobody sets, as of the last heartbeat or the end.
+    sa.Column("seconds", sa.Float(53)),
+    # Which beginning of a phase of the run this was, counted from 1: in what order they began, whatever the clocks say.
+    sa.Column("begun", sa.Integer),
 )
 
 answers = sa.Table(
@@ -166,6 +171,29 @@ renewals = sa.Table(
     sa.Column("phase", sa.String(60), primary_key=True),
     sa.Column("again_from", sa.String(40)),
     sa.Column("retry_from", sa.String(40)),
+    # The rows for which retry_from holds, compressed JSON; NULL: all.
+    sa.Column("retry_rows", sa.LargeBinary),
+)
+
+failures = sa.Table(
+    "enrich_failures",
+    metadata,
+    # The rows that failed in the last attempt at a phase that published nothing, compressed JSON; an artifact has its
+    # own.
+    sa.Column("run_id", sa.String(100), primary_key=True),
+    sa.Column("phase", sa.String(60), primary_key=True),
+    sa.Column("failed", sa.LargeBinary, nullable=False),
+)
+
+claims = sa.Table(
+    "enrich_claims",
+    metadata,
+    # Requests that somebody asks for now, under a lease of a phase and its token: the others wait for the answer.
+    sa.Column("request_hash", sa.String(64), primary_key=True),
+    sa.Column("lease", sa.String(200), nullable=False),
+    sa.Column("token", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
+    # Written and removed once for every paid request: without a row id that is one tree less to change.
+    sqlite_with_rowid=False,
 )
 
 leases = sa.Table(

@@ -19,6 +19,7 @@ from enrich_assets.core.errors import EnrichError, StorageError
 from enrich_assets.engine import tables
 from enrich_assets.engine.answers import INSERT_ANSWER
 from enrich_assets.engine.booking import Booking
+from enrich_assets.engine.claims import Claim, Elsewhere, end_claims
 from enrich_assets.engine.leases import Lease, LeaseLost
 from enrich_assets.engine.spending import Refusal, Reservation, Settlement
 
@@ -29,15 +30,16 @@ _MOST_IN_A_GROUP = 1000
 class Entry:
     """What is to be committed together: an answer, a reservation, a settlement, or nothing but the wish to wait.
 
-    `supersedes`: older answers to the same request no longer count.
+    `supersedes`: older answers to the same request no longer count. `ends_claim`: others may ask for its requests.
     """
 
     answer: dict[str, Any] | None = None
     supersedes: bool = False
     reservation: Reservation | None = None
     settlement: Settlement | None = None
+    ends_claim: Claim | None = None
     loop: asyncio.AbstractEventLoop | None = None
-    future: asyncio.Future[Refusal | None] | None = None
+    future: asyncio.Future[Refusal | Elsewhere | None] | None = None
 
 
 class GroupWriter:
@@ -55,7 +57,7 @@ class GroupWriter:
         self._closed = False
         self._lock = threading.Lock()
 
-    def put(self, entry: Entry) -> asyncio.Future[Refusal | None]:
+    def put(self, entry: Entry) -> asyncio.Future[Refusal | Elsewhere | None]:
         """A future of the running loop that is done when the entry is committed, with the refusal of a reservation.
 
         Whoever stops waiting for it stops nothing: what came was paid for. Raises StorageError when it is closed; the
@@ -98,11 +100,13 @@ class GroupWriter:
                 return
 
     def _commit(self, entries: list[Entry]) -> None:
+        lease = self.lease
+        moment = 0.0
         try:
             with self._engine.begin() as connection:
-                if self.lease is not None:
-                    self.lease.confirm(connection)
-                booking = _write(connection, entries)
+                if lease is not None:
+                    moment = lease.confirm(connection)
+                booking = _write(connection, entries, lease)
         except LeaseLost as error:
             _tell(entries, error)
         except sa.exc.OperationalError as error:  # the database as a whole: full, locked, gone
@@ -114,14 +118,17 @@ class GroupWriter:
             else:
                 _tell(entries, not_committed(error, self._where))
         else:
+            if lease is not None:
+                lease.renewed(moment)
             booking.take_effect()
             _tell(entries, None)
 
 
-def _write(connection: sa.Connection, entries: list[Entry]) -> Booking:
+def _write(connection: sa.Connection, entries: list[Entry], lease: Lease | None) -> Booking:
     booking = Booking(
         [entry.reservation for entry in entries if entry.reservation is not None],
         [entry.settlement for entry in entries if entry.settlement is not None],
+        lease,
     )
     booking.write(connection)
     answers = [entry.answer for entry in entries if entry.answer is not None]
@@ -130,6 +137,8 @@ def _write(connection: sa.Connection, entries: list[Entry]) -> Booking:
     for entry in entries:
         if entry.supersedes and entry.answer is not None:
             connection.execute(_supersede(entry.answer))
+    if lease is not None:
+        end_claims(connection, lease, (h for e in entries if e.ends_claim is not None for h in e.ends_claim.hashes))
     return booking
 
 

@@ -36,7 +36,8 @@ from enrich_assets.models.reach import guard_of, refused_endpoint
 from enrich_assets.models.schemas import format_text
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.weights import weight_of
-from enrich_assets.web.guard import AddressGuard, GuardedResolver
+from enrich_assets.web.connector import GuardedConnector
+from enrich_assets.web.guard import AddressGuard
 
 ANSWER_LIMIT = 10_000_000
 """Most bytes of an answer that are read."""
@@ -170,7 +171,7 @@ async def _life(forget: Callable[[], object], guard: AddressGuard) -> AsyncGener
     """A session that lives until the loop ends: `asyncio.run` finishes generators while sockets can still close."""
     session = aiohttp.ClientSession(
         # The engine's window decides how many requests are in flight.
-        connector=aiohttp.TCPConnector(resolver=GuardedResolver(guard), limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+        connector=GuardedConnector(guard, keepalive_timeout=_KEEP_ALIVE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )

@@ -10,8 +10,10 @@ from asyncio import AbstractEventLoop, get_running_loop
 from functools import partial
 from typing import Any
 
-import aiohttp
 from aiohttp.client_proto import ResponseHandler
+
+from enrich_assets.web.connector import GuardedConnector
+from enrich_assets.web.guard import AddressGuard
 
 _LARGEST_HEAD = 262_144
 """Bytes of a head that are kept back to be repaired, as many as Chromium reads; a larger one goes on as it is."""
@@ -49,9 +51,9 @@ def repaired(head: bytes) -> bytes:
     return b"\r\n".join([first, *(name + b": " + value for name, value in fields)])
 
 
-def lenient_connector(**options: Any) -> aiohttp.TCPConnector:
+def lenient_connector(guard: AddressGuard, **options: Any) -> GuardedConnector:
     """A connector whose connections carry one answer each and repair its head."""
-    connector = aiohttp.TCPConnector(force_close=True, **options)
+    connector = GuardedConnector(guard, force_close=True, **options)
     # aiohttp has no public way to its protocol; a test says when this one ends.
     connector._factory = partial(_RepairingHandler, loop=get_running_loop())  # type: ignore[assignment]
     return connector

@@ -8,13 +8,13 @@ from __future__ import annotations
 import ssl
 from contextlib import AbstractAsyncContextManager
 from functools import cache
-from typing import Any
 
 import aiohttp
 import httpx
 
 from enrich_assets.web.answers import Reading
-from enrich_assets.web.guard import AddressGuard, GuardedResolver, on_the_wire
+from enrich_assets.web.connector import GuardedConnector
+from enrich_assets.web.guard import AddressGuard, on_the_wire
 from enrich_assets.web.lenient import lenient_connector
 from enrich_assets.web.transport import LONGEST_FIELD, MOST_FIELDS
 
@@ -24,9 +24,8 @@ class Sessions:
 
     def __init__(self, guard: AddressGuard, identity: str) -> None:
         # Turns count requests; a second limit in the pool would only hide who waits.
-        pool: dict[str, Any] = {"resolver": GuardedResolver(guard), "ssl": _tls(), "limit": 0}
-        self._strict = _session(aiohttp.TCPConnector(**pool), identity)
-        self._lenient = _session(lenient_connector(**pool), identity)
+        self._strict = _session(GuardedConnector(guard, ssl=_tls()), identity)
+        self._lenient = _session(lenient_connector(guard, ssl=_tls()), identity)
 
     def sending(
         self, target: httpx.URL, reading: Reading, *, leniently: bool

@@ -51,8 +51,33 @@ VERSION_2 = [
     "INSERT INTO enrich_leases VALUES ('r1/tier2', '', 5, 0.0)",
     "INSERT INTO enrich_schema VALUES ('version', '2')",
 ]
+VERSION_3 = [
+    *VERSION_2[:-1],
+    "ALTER TABLE enrich_runs ADD COLUMN pause_asked_at VARCHAR(40)",
+    "ALTER TABLE enrich_answers ADD COLUMN superseded INTEGER",
+    "CREATE TABLE enrich_spending (sender BIGINT NOT NULL, number BIGINT NOT NULL, run_id VARCHAR(100) NOT NULL, "
+    "phase VARCHAR(60) NOT NULL, row_id VARCHAR(200) NOT NULL, kind VARCHAR(10) NOT NULL, "
+    "endpoint VARCHAR(200) NOT NULL, reserved_at VARCHAR(40) NOT NULL, reserved {double}, settled_at VARCHAR(40), "
+    "cost {double}, tokens_in INTEGER, tokens_out INTEGER, error VARCHAR(300), PRIMARY KEY (sender, number))",
+    "CREATE INDEX enrich_spending_by_phase ON enrich_spending (run_id, phase)",
+    "CREATE TABLE enrich_totals (scope VARCHAR(200) NOT NULL, spent {double} NOT NULL, reserved {double} NOT NULL, "
+    "unsettled INTEGER NOT NULL, unpriced INTEGER NOT NULL, cap {double}, PRIMARY KEY (scope))",
+    "CREATE TABLE enrich_limits (endpoint VARCHAR(200) NOT NULL, next_request {double} NOT NULL, "
+    "next_tokens {double} NOT NULL, not_before {double} NOT NULL, PRIMARY KEY (endpoint))",
+    "CREATE TABLE enrich_members (endpoint VARCHAR(200) NOT NULL, member VARCHAR(200) NOT NULL, "
+    "granted INTEGER NOT NULL, wanted INTEGER NOT NULL, expires_at {double} NOT NULL, PRIMARY KEY (endpoint, member))",
+    "CREATE TABLE enrich_renewals (run_id VARCHAR(100) NOT NULL, phase VARCHAR(60) NOT NULL, again_from VARCHAR(40), "
+    "retry_from VARCHAR(40), PRIMARY KEY (run_id, phase))",
+    f"INSERT INTO enrich_renewals VALUES ('r1', 'tier2', NULL, '{MOMENT}')",
+    "CREATE TABLE enrich_migrations (version_num VARCHAR(32) NOT NULL, "
+    "CONSTRAINT enrich_migrations_pkc PRIMARY KEY (version_num))",
+    "INSERT INTO enrich_migrations VALUES ('0003')",
+    "INSERT INTO enrich_schema VALUES ('version', '3')",
+    "INSERT INTO enrich_schema VALUES ('minimum_reader', '3')",
+]
 ROWS = [
-    f"INSERT INTO enrich_runs VALUES ('r1', 'g', 'spring', '', '{MOMENT}', {{registration}})",
+    "INSERT INTO enrich_runs (run_id, graph, title, preset, created_at, registration) "
+    f"VALUES ('r1', 'g', 'spring', '', '{MOMENT}', {{registration}})",
     "INSERT INTO enrich_phases (run_id, phase, number, status, rows_in, cost) "
     "VALUES ('r1', 'tier2', 4, 'failed', 2, 0.25)",
     *(
@@ -108,9 +133,9 @@ def build(url: str, statements: list[str]) -> None:
     """A ledger as a program of that version left it, with a run, a phase, and two answers."""
     is_postgres = url.startswith("postgresql")
     if is_postgres:
-        words = {"blob": "BYTEA", "serial": "BIGSERIAL", "long": "BIGINT"}
+        words = {"blob": "BYTEA", "serial": "BIGSERIAL", "long": "BIGINT", "double": "FLOAT(53)"}
     else:
-        words = {"blob": "BLOB", "serial": "INTEGER", "long": "INTEGER"}
+        words = {"blob": "BLOB", "serial": "INTEGER", "long": "INTEGER", "double": "FLOAT"}
         with sqlite3.connect(url.removeprefix("sqlite:///")) as file:
             file.execute(f"PRAGMA application_id={0x454E5243}")
             file.execute("PRAGMA journal_mode=WAL")
@@ -173,10 +198,11 @@ def fresh_schema(url: str, tmp_path: Path) -> dict[str, Any]:
     return everything(f"sqlite:///{path}")[0]
 
 
-PRESENT = ({"version": "3", "minimum_reader": "3"}, ["0003"])
+PRESENT = ({"version": "4", "minimum_reader": "3"}, ["0004"])
+OLDER = [VERSION_1, VERSION_2, VERSION_3]
 
 
-@pytest.mark.parametrize("statements", [VERSION_1, VERSION_2], ids=["version 1", "version 2"])
+@pytest.mark.parametrize("statements", OLDER, ids=["version 1", "version 2", "version 3"])
 def test_an_older_ledger_becomes_like_a_new_one_keeps_every_row_and_finds_its_answers(
     url: str, tmp_path: Path, statements: list[str]
 ) -> None:
@@ -193,7 +219,7 @@ def test_an_older_ledger_becomes_like_a_new_one_keeps_every_row_and_finds_its_an
             assert found is not None and found.reply.content == {"points": n} and found.reply.cost == 0.125
         assert ledger.registration("r1") == {"title": "spring"}
         lease = ledger.lease_phase("r1", "tier2")
-        assert lease.token == (6 if statements is VERSION_2 else 1)
+        assert lease.token == (1 if statements is VERSION_1 else 6)
         keep = ledger.keep_answer(Request("model", {"n": 3}), Stored(Reply({})), run_id="r1", phase="tier2", row_id="b")
         asyncio.run(keep)
         assert ledger.count_answers(run_id="r1") == 3
@@ -205,9 +231,11 @@ def test_an_older_ledger_becomes_like_a_new_one_keeps_every_row_and_finds_its_an
             "alembic_version": [("of somebody else",)]
         }
         connection.exec_driver_sql("DROP TABLE alembic_version")
+    if statements is VERSION_3:
+        assert after["enrich_renewals"] == before["enrich_renewals"] != []
     for name in ("enrich_runs", "enrich_phases"):
         assert after[name] == before[name]
-    assert [row for row in after["enrich_answers"] if row[-1] != "b"] == before["enrich_answers"]
+    assert [row for row in after["enrich_answers"] if "b" not in row] == before["enrich_answers"]
     assert everything(url)[0] == fresh_schema(url, tmp_path)
 
 
@@ -216,7 +244,7 @@ def test_the_migrations_make_from_nothing_what_a_new_ledger_has(url: str, tmp_pa
     with engine.begin() as connection:
         database._migrate(connection)
     made = everything(url)[0]
-    assert set(made) == set(tables.metadata.tables) and len(made) == 11
+    assert set(made) == set(tables.metadata.tables) and len(made) == 13
     assert made == fresh_schema(url, tmp_path)
 
 
@@ -231,7 +259,12 @@ def test_what_a_version_adds_to_a_table_that_is_there_may_be_null(url: str) -> N
         for column in after[table]["columns"]
         if column not in found["columns"]
     ]
-    assert added == [("enrich_answers", "superseded", True), ("enrich_runs", "pause_asked_at", True)]
+    assert added == [
+        ("enrich_answers", "superseded", True),
+        ("enrich_phases", "seconds", True),
+        ("enrich_phases", "begun", True),
+        ("enrich_runs", "pause_asked_at", True),
+    ]
 
 
 # Whole or not at all
@@ -445,7 +478,10 @@ def test_a_newer_ledger_that_needs_a_newer_program_says_which_and_stays_as_it_is
     before = everything(url)
     path = Path(url.removeprefix("sqlite:///"))
     data = path.read_bytes() if path.is_file() else b""
-    with pytest.raises(StorageError, match=rf"version 7 and needs a program that reads version {needed}; .* version 3"):
+    with pytest.raises(
+        StorageError,
+        match=rf"version 7 and needs a program that reads version {needed}; .* version {tables.SCHEMA_VERSION}",
+    ):
         open_database(url)
     assert (path.read_bytes() if path.is_file() else b"") == data
     assert everything(url) == before
