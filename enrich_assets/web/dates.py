@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from enrich_assets.web.linked_data import is_article, kinds_of
+from enrich_assets.web.moments import LONGEST, as_moment, believable
 
 _STATED = (
     "//meta[@property='article:published_time' or @name='article:published_time'] | //*[@itemprop='datePublished']"
 )
-_LATEST_YEAR = 2200
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def best_date(tree: Any, things: Sequence[dict[str, Any]], day: str) -> datetime | None:
@@ -41,30 +39,6 @@ def best_date(tree: Any, things: Sequence[dict[str, Any]], day: str) -> datetime
     return believable(datetime.combine(found, time(), UTC))
 
 
-def as_moment(text: str) -> datetime | None:
-    """An ISO 8601 or RFC 5322 date as UTC (UTC where it names no zone), or None, also for a placeholder."""
-    text = text.strip()
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(text)
-        except (ValueError, TypeError, IndexError):
-            return None
-    try:
-        return believable(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except (OverflowError, ValueError):
-        return None
-
-
-def believable(moment: datetime) -> datetime | None:
-    """The moment, or None for what programs write when they know no date.
-
-    Those are year 1, the epochs of 1900, 1904 and 1970, and ends of time such as 9999.
-    """
-    return moment if 1904 < moment.year <= _LATEST_YEAR and moment != _EPOCH else None
-
-
 def as_date(text: str) -> date | None:
     """An ISO 8601 day, or None."""
     try:
@@ -74,11 +48,22 @@ def as_date(text: str) -> date | None:
 
 
 def as_written(text: str, fetched_at: datetime) -> datetime | None:
-    """A date as people write it (`31 October 2026`, `yesterday` before `fetched_at`) as UTC, or None."""
+    """A date as people write it on a page as UTC, or None: `31 October 2026`, `31 October`, `3 hours ago`, `yesterday`.
+
+    What names no year, or counts back, is seen from `fetched_at`. Words without a number are only read as such
+    counting: dateparser sees a Thursday in "to", which is one in Norwegian.
+    """
+    text = text.strip()[:LONGEST]
+    moment = as_moment(text)
+    if moment is not None or len(text) < 4:
+        return moment
     import dateparser
 
-    settings = {"TIMEZONE": "UTC", "RETURN_AS_TIMEZONE_AWARE": True, "RELATIVE_BASE": fetched_at.replace(tzinfo=None)}
-    found = dateparser.parse(text[:100], settings=settings)
+    base = {"TIMEZONE": "UTC", "RETURN_AS_TIMEZONE_AWARE": True, "RELATIVE_BASE": fetched_at.replace(tzinfo=None)}
+    found = dateparser.parse(text, settings={**base, "PARSERS": ["relative-time"]})
+    if found is None and any(character.isdigit() for character in text):
+        rules = {"REQUIRE_PARTS": ["day", "month"], "PREFER_DATES_FROM": "past", "PARSERS": ["absolute-time"]}
+        found = dateparser.parse(text, settings={**base, **rules})
     try:
         return believable(found.astimezone(UTC)) if found is not None else None
     except (OverflowError, ValueError):

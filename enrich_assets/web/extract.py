@@ -14,7 +14,7 @@ from typing import Any
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Extracted, Page, PageSelectors
 from enrich_assets.web import charset
-from enrich_assets.web.dates import as_moment, as_written, best_date
+from enrich_assets.web.dates import as_written, best_date
 from enrich_assets.web.language import language_code, language_of
 from enrich_assets.web.linked_data import linked_data
 from enrich_assets.web.markup import html_tree, one_line
@@ -52,7 +52,7 @@ def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
     document = _general(source, page, fast=True)
     text, method = (own.text, "selectors") if own.text else _main_text(source, page, tree, _field(document, "text"))
     things = linked_data(tree)
-    written = as_moment(own.published) or (as_written(own.published, page.fetched_at) if own.published else None)
+    written = as_written(own.published, page.fetched_at) if own.published else None
     return Extracted(
         title=own.title or best_title(tree, things, page.final_url, _field(document, "title")),
         author=own.author or one_line(_field(document, "author")),

@@ -25,7 +25,10 @@ EVERY_PHASE_BEFORE = "initialized scraped tier1 tier2 tier3 ranked paraphrased e
 # key: inputs, kinds, checks (blocking ones with a !)
 ASSETS = {
     "initialized": ("", "json python", ""),
-    "scraped": ("initialized", "parquet python", "most_sources_answered no_source_fails_for_long nothing_stands_out"),
+    "scraped": (
+        "initialized", "parquet python",
+        "dates_can_be_read most_sources_answered no_source_fails_for_long nothing_stands_out",
+    ),
     "tier1": ("initialized scraped", "parquet python", "nothing_stands_out something_left"),
     "tier2": ("tier1", "llm parquet python", "nothing_stands_out"),
     "tier3": ("tier2", "llm parquet python", "nothing_stands_out scores_vary"),
@@ -95,7 +98,7 @@ def test_every_table_declares_its_columns_with_type_and_description(assets: Any)
 
 
 def test_every_check_belongs_to_a_run(assets: Any) -> None:
-    assert len(assets.asset_check_keys) == 15
+    assert len(assets.asset_check_keys) == 16
     for key in assets.asset_check_keys:
         spec = assets.get_check_spec(key)
         assert spec.description, key

@@ -367,3 +367,19 @@ def test_every_file_of_a_crawler_s_tests_is_read_as_a_sitemap_without_an_acciden
     assert set(outcomes) <= {"entries", "none", "not_a_sitemap", "http_404"} and outcomes.total() > 40
     sitemaps = [path for path in files if "sitemaps" in path.parts and path.name != "sitemap.index.xml"]
     assert [path.name for path in sitemaps if _outcome(path, "sitemap") == "not_a_sitemap"] == []
+
+
+def test_dates_that_cannot_be_read_or_lie_ahead_are_counted_and_said():
+    dates = ["Mon, 26 Oct 2026 10:00:00 GMT", "sometime soon", "to", "2099-01-01", ""]
+    items = "".join(f"<item><link>/{n}</link><pubDate>{date}</pubDate></item>" for n, date in enumerate(dates))
+    found = listing_of(f'<rss version="2.0"><channel>{items}</channel></rss>', "feed")
+    assert [entry.published_at for entry in found.entries] == [datetime(2026, 10, 26, 10, tzinfo=UTC), *[None] * 4]
+    assert (found.unreadable_dates, found.doubtful_dates) == (2, 1)
+    assert "'sometime soon', 'to'" in found.warnings[0] and "ahead" in found.warnings[1]
+
+
+def test_the_other_dates_of_a_feed_decide_whether_the_day_or_the_month_is_first():
+    items = "".join(f"<item><link>/{n}</link><pubDate>{date}</pubDate></item>" for n, date in enumerate(
+        ["03/04/2026 10:00", "25/03/2026 10:00"]))  # fmt: skip
+    found = listed(f'<rss version="2.0"><channel>{items}</channel></rss>')
+    assert [entry.published_at.month for entry in found] == [4, 3]

@@ -19,6 +19,7 @@ from enrich_assets.engine.phase import Check, Created, Drop, Failed, Row, row
 from enrich_assets.graphs.intelligence.source_health import (
     SOURCES,
     before_of,
+    dates_can_be_read,
     failed_source,
     most_sources_answered,
     no_source_fails_for_long,
@@ -77,6 +78,7 @@ class Settings(SettingsBase):
     checks=[
         Check("most_sources_answered", most_sources_answered),
         Check("no_source_fails_for_long", no_source_fails_for_long),
+        Check("dates_can_be_read", dates_can_be_read),
     ],
 )
 async def scraped(source: Row, clients: Clients, settings: Settings) -> Created:

@@ -44,6 +44,8 @@ SOURCES = {
     "new_items": Column(int, "entries that its run before did not list; all of them in its first run"),
     "errors": Column(list[ErrorCount], "kinds of errors that its entries met, most frequent first"),
     "warnings": Column(list[str], "what reading it brought up: a bound that was reached, a part that is broken"),
+    "unreadable_dates": Column(int, "items that state a date which cannot be read"),
+    "doubtful_dates": Column(int, "items that state a date more than two days after the reading"),
     "failed_in_row": Column(int, "runs in a row in which it failed, this one included"),
     "last_new_at": Column(datetime, "when it last had a new item, UTC: of publication, else of the reading"),
     "bytes": Column(int, "bytes of its documents, decompressed"),
@@ -87,6 +89,8 @@ def failed_source(source: Source, before: Before, *, error: str, seconds: float)
         "new_items": 0,
         "errors": [],
         "warnings": [],
+        "unreadable_dates": 0,
+        "doubtful_dates": 0,
         "failed_in_row": before.failed_in_row + 1,
         "last_new_at": before.last_new_at,
         "bytes": 0,
@@ -125,6 +129,8 @@ def read_source(
         "new_items": len(new),
         "errors": _counted(failures),
         "warnings": list(listing.warnings),
+        "unreadable_dates": listing.unreadable_dates,
+        "doubtful_dates": listing.doubtful_dates,
         "failed_in_row": 0,
         "last_new_at": _newest([listed[row_id] for row_id in new], listing, documents) if new else before.last_new_at,
         "bytes": sum(len(page.body) for page in documents),
@@ -148,6 +154,19 @@ def no_source_fails_for_long(result: PhaseResult, settings: Any) -> str | None:
     lasting = [row for row in result.sides["sources"].to_pylist() if row["failed_in_row"] >= FAILED_TOO_OFTEN]
     told = "; ".join(f"{row['name']}: {row['failed_in_row']} runs in a row, now {row['error']}" for row in lasting)
     return f"mend or remove them: {told}" if lasting else None
+
+
+def dates_can_be_read(result: PhaseResult, settings: Any) -> str | None:
+    """No source states dates that cannot be read, or that lie ahead of the reading."""
+    rows = [row for row in result.sides["sources"].to_pylist() if row["unreadable_dates"] or row["doubtful_dates"]]
+    if not rows:
+        return None
+    told = "; ".join(
+        f"{row['name']}: {row['unreadable_dates']} unreadable, {row['doubtful_dates']} ahead of the reading"
+        for row in rows[:10]
+    )
+    more = f" and {len(rows) - 10} sources more" if len(rows) > 10 else ""
+    return f"undated articles pass the age limit; see the warnings of the sources: {told}{more}"
 
 
 def _named(source: Source) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class Listing:
     """The URL that the entries were read from, where it is another one than the source's own."""
     warnings: tuple[str, ...] = ()
     """What people should know: a child that could not be read, a bound that was reached. Sentences."""
+    unreadable_dates: int = 0
+    """Items that state a date which cannot be read."""
+    doubtful_dates: int = 0
+    """Items that state a date more than two days after the reading."""
 
     @property
     def size(self) -> int:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from html import unescape
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page, Pages
-from enrich_assets.web.dates import believable
 from enrich_assets.web.language import language_code
 from enrich_assets.web.markup import one_line, text_of_html
+from enrich_assets.web.moments import AHEAD, FAR_AHEAD, believable
 from enrich_assets.web.sources.entry import Entry, Listing
 from enrich_assets.web.sources.feed_bounds import LONGEST_LINE, MOST_MARKUP, TooMuch
 from enrich_assets.web.sources.json_feed import parsed_json_feed
@@ -45,7 +46,16 @@ def listing_of(source: Source, page: Page) -> Listing:
     feed = read_feed(source, page)
     found = [_entry(item, feed, page) for item in _bounded(feed.items)]
     kept = tuple(entry for entry in found if entry.url.startswith(("http://", "https://")))
-    return Listing(kept, (page,), title=_line(feed.title, feed))
+    unreadable = [item.unreadable_date for item in feed.items if item.unreadable_date]
+    ahead = sum(bool(item.published_at and item.published_at > page.fetched_at + AHEAD) for item in feed.items)
+    return Listing(
+        kept,
+        (page,),
+        title=_line(feed.title, feed),
+        warnings=tuple(_said_of_dates(unreadable, ahead)),
+        unreadable_dates=len(unreadable),
+        doubtful_dates=ahead,
+    )
 
 
 def read_feed(source: Source, page: Page) -> ParsedFeed:
@@ -53,7 +63,7 @@ def read_feed(source: Source, page: Page) -> ParsedFeed:
     body = page.body.removeprefix(codecs.BOM_UTF8).lstrip()
     if body[:1] in (b"{", b"["):
         try:
-            return parsed_json_feed(body)
+            return parsed_json_feed(body, read_at=page.fetched_at)
         except ValueError as error:
             raise source_error(source, "not_a_feed", str(error), _FIX) from None
     if page.body.count(b"<") > MOST_MARKUP:
@@ -62,7 +72,7 @@ def read_feed(source: Source, page: Page) -> ParsedFeed:
     if danger is not None:
         raise source_error(source, danger[0], danger[1], "Leave the source out, and tell whoever publishes it.")
     try:
-        feed = parsed_feed(page.body, charset=page.charset, url=page.final_url)
+        feed = parsed_feed(page.body, charset=page.charset, url=page.final_url, read_at=page.fetched_at)
     except TooMuch as error:
         raise source_error(source, "too_large", str(error), _FIX) from None
     if feed is None:
@@ -111,13 +121,27 @@ def _entry(item: ParsedItem, feed: ParsedFeed, page: Page) -> Entry:
         url=joined(page.final_url, item.link) if item.link else "",
         title=_line(item.title, feed),
         author=_names(item.authors, feed) or _names(feed.authors, feed),
-        published_at=believable(item.published_at) if item.published_at else None,
-        updated_at=believable(item.updated_at) if item.updated_at else None,
+        published_at=_not_far_ahead(item.published_at, page),
+        updated_at=_not_far_ahead(item.updated_at, page),
         summary=summary,
         full_text=full_text,
         language=language_code(item.language) or language_code(feed.language),
         page=page if full_text else None,
     )
+
+
+def _not_far_ahead(moment: datetime | None, page: Page) -> datetime | None:
+    known = believable(moment) if moment else None
+    return known if known is not None and known <= page.fetched_at + FAR_AHEAD else None
+
+
+def _said_of_dates(unreadable: Sequence[str], ahead: int) -> Iterator[str]:
+    if unreadable:
+        shown = ", ".join(repr(text[:40]) for text in dict.fromkeys(unreadable[:3]))
+        yield f"{len(unreadable)} items state a date that cannot be read ({shown}); the page's own date counts."
+    if ahead:
+        days = AHEAD.days
+        yield f"{ahead} items state a date more than {days} days ahead; more than a year ahead is ignored."
 
 
 def _line(text: str, feed: ParsedFeed) -> str:

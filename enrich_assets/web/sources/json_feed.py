@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from enrich_assets.web.dates import as_moment
 from enrich_assets.web.sources.feed_bounds import LONGEST_DATE, LONGEST_LINE, MOST_ITEMS, cut_markup
-from enrich_assets.web.sources.parsed_feed import ParsedFeed, ParsedItem, Person
+from enrich_assets.web.sources.parsed_feed import Dates, ParsedFeed, ParsedItem, Person
 
 # Some write the bare number for the address of the version.
 _VERSION = re.compile(r"(?:https?://)?(?:www\.)?jsonfeed\.org/version/|1(?:\.[01])?\Z")
+_DATES = ("date_published", "date_modified")
 _MOST_PEOPLE = 100
 
 
-def parsed_json_feed(body: bytes) -> ParsedFeed:
+def parsed_json_feed(body: bytes, *, read_at: datetime | None = None) -> ParsedFeed:
     """A JSON Feed as a record, within the bounds of `feed_bounds`; its date is that of its newest item.
 
     Raises ValueError that says what is wrong with a document that is none.
@@ -28,7 +29,9 @@ def parsed_json_feed(body: bytes) -> ParsedFeed:
     items = data.get("items") if isinstance(data, dict) else None
     if not isinstance(items, list) or not _VERSION.match(_text(data, "version")):
         raise ValueError("the document is JSON, but no JSON Feed with a version and items.")
-    read = tuple(_item(item) for item in items[:MOST_ITEMS] if isinstance(item, dict))
+    listed = [item for item in items[:MOST_ITEMS] if isinstance(item, dict)]
+    dates = Dates([_date(item, key) for item in listed for key in _DATES], _text(data, "language"), read_at)
+    read = tuple(_item(item, dates) for item in listed)
     return ParsedFeed(
         title=_text(data, "title"),
         link=_text(data, "home_page_url"),
@@ -40,20 +43,29 @@ def parsed_json_feed(body: bytes) -> ParsedFeed:
     )
 
 
-def _item(item: Mapping[str, Any]) -> ParsedItem:
+def _item(item: Mapping[str, Any], dates: Dates) -> ParsedItem:
     identifier = _text(item, "id")
-    updated = as_moment(_text(item, "date_modified")[:LONGEST_DATE])
+    stated = [_date(item, key) for key in _DATES]
+    published, updated = (dates.moment(text) for text in stated)
     return ParsedItem(
         title=_text(item, "title"),
         link=_text(item, "url") or _text(item, "external_url") or (identifier if "://" in identifier else ""),
         authors=_people(item),
-        published_at=as_moment(_text(item, "date_published")[:LONGEST_DATE]) or updated,
+        published_at=published or updated,
         updated_at=updated,
         content=_markup(item, "content_html")
         or _markup(item, "content_text").replace("&", "&amp;").replace("<", "&lt;"),
         summary=_markup(item, "summary"),
         language=_text(item, "language"),
+        unreadable_date="" if published or updated else next(filter(None, stated), ""),
     )
+
+
+def _date(item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    # Unix time is a number in some feeds.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value)[:LONGEST_DATE] if is_number else _text(item, key)[:LONGEST_DATE]
 
 
 def _people(item: Mapping[str, Any]) -> tuple[Person, ...]:

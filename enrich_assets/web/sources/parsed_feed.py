@@ -9,19 +9,32 @@ from __future__ import annotations
 import io
 import re
 from calendar import timegm
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from enrich_assets.web.dates import as_moment
+from enrich_assets.web.moments import as_moment, day_first_of
 from enrich_assets.web.sources.feed_bounds import LARGEST_BROKEN, MOST_ITEMS, cut_markup
 from enrich_assets.web.sources.feed_mending import mended
 
 _WRAPPER = re.compile(r"\A\s*<(?:\w+:)?div[^>]*>(.*)</(?:\w+:)?div>\s*\Z", re.DOTALL)
 _LONGEST_PERSON = 1000
 """Characters of a line that names an author."""
+_DATES = ("published", "updated")
+_ISO_REST = re.compile(r"\s*-{0,2}\d[\dTWZ:.,+-]*\s*\Z")
 _ADDRESS = re.compile(r"(?:mailto:)?([^\s()<>\[\]:;,\"]+@[^\s()<>\[\]:;,\"]+)", re.IGNORECASE)
+
+
+class Dates:
+    """The dates of one feed, read by one rule: `day_first_of` says it of all of them."""
+
+    def __init__(self, texts: Sequence[str], language: str, read_at: datetime | None) -> None:
+        self._language = language
+        self._day_first = day_first_of(filter(None, texts), before=read_at, language=language)
+
+    def moment(self, text: str) -> datetime | None:
+        return as_moment(text, day_first=self._day_first, language=self._language) if text else None
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,8 @@ class ParsedItem:
     summary: str = ""
     """The description, also from Media RSS and iTunes."""
     language: str = ""
+    unreadable_date: str = ""
+    """A date of publication that the item states and nothing can read; empty where it states none."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,12 @@ class ParsedFeed:
     """Whether titles and names are text in which markup means nothing, as in JSON Feed; else they are HTML."""
 
 
-def parsed_feed(body: bytes, *, charset: str = "", url: str = "") -> ParsedFeed | None:
+def parsed_feed(body: bytes, *, charset: str = "", url: str = "", read_at: datetime | None = None) -> ParsedFeed | None:
     """RSS 0.9x, 1.0 and 2.0, Atom 0.3 and 1.0 and CDF as a record; None for what is none of them.
 
     `url` is what relative links are relative to, `charset` what the server said. Malformed feeds are read as far as
-    they go, and large ones as `feed_bounds` says. Nothing is fetched. Raises TooMuch.
+    they go, and large ones as `feed_bounds` says. Where 03/04/2026 leaves day and month open, the other dates decide,
+    and `read_at`, which no date lies behind. Nothing is fetched. Raises TooMuch.
     """
     import feedparser
 
@@ -90,28 +106,32 @@ def parsed_feed(body: bytes, *, charset: str = "", url: str = "") -> ParsedFeed 
     # A page may hold an element that is called item; a feed may hold a page.
     if not parsed.get("version") and (not parsed.entries or b"<html" in body[:2000].lower()):
         return None
-    feed = parsed.feed
+    feed, items = parsed.feed, parsed.entries[:MOST_ITEMS]
+    dates = Dates([_stated(item, key) for item in items for key in _DATES], str(feed.get("language") or ""), read_at)
     return ParsedFeed(
         title=_markup(feed, "title"),
         link=_link(feed),
         authors=_people(feed) or _published_by(feed),
-        published_at=_moment(feed, "published") or _moment(feed, "updated"),
+        published_at=_moment(feed, "published", dates) or _moment(feed, "updated", dates),
         language=str(feed.get("language") or ""),
-        items=tuple(_item(item) for item in parsed.entries[:MOST_ITEMS]),
+        items=tuple(_item(item, dates) for item in items),
     )
 
 
-def _item(item: Mapping[str, Any]) -> ParsedItem:
-    updated = _moment(item, "updated")
+def _item(item: Mapping[str, Any], dates: Dates) -> ParsedItem:
+    updated = _moment(item, "updated", dates)
+    published = _moment(item, "published", dates) or updated
+    stated = next(filter(None, (_stated(item, key) for key in _DATES)), "")
     return ParsedItem(
         title=_markup(item, "title"),
         link=_link(item),
         authors=_people(item),
-        published_at=_moment(item, "published") or updated,
+        published_at=published,
         updated_at=updated,
         content=_content(item),
         summary=_markup(item, "summary"),
         language=str(item.get("language") or ""),
+        unreadable_date="" if published else stated,
     )
 
 
@@ -176,15 +196,17 @@ def _person(text: str) -> tuple[Person, ...]:
     return (Person(name, email),) if name or email else ()
 
 
-def _moment(item: Mapping[str, Any], key: str) -> datetime | None:
+def _stated(item: Mapping[str, Any], key: str) -> str:
     # dict.get: feedparser's own get gives a date of publication for a missing date of update, with a warning.
-    parts = dict.get(item, f"{key}_parsed")  # type: ignore[call-overload]
-    stated = as_moment(str(dict.get(item, key) or ""))  # type: ignore[call-overload]
+    return str(dict.get(item, key) or "")  # type: ignore[call-overload]
+
+
+def _moment(item: Mapping[str, Any], key: str, dates: Dates) -> datetime | None:
+    text = _stated(item, key)
+    moment = dates.moment(text)
+    # feedparser takes 2026/11/30 for the first of November: it is asked for what remains of ISO 8601 alone.
+    parts = dict.get(item, f"{key}_parsed") if _ISO_REST.match(text) else None  # type: ignore[call-overload]
     try:
-        moment = datetime.fromtimestamp(timegm(parts), UTC) if parts else None
+        return moment or (datetime.fromtimestamp(timegm(parts), UTC) if parts else None)
     except (ValueError, OverflowError, OSError, TypeError):
-        moment = None
-    if moment is None or stated is None:
-        return moment or stated
-    # feedparser knows more formats and zones and drops fractions of a second.
-    return stated if abs((stated - moment).total_seconds()) < 1 else moment
+        return None

@@ -14,9 +14,9 @@ from typing import Any
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.engine.clients import Page
-from enrich_assets.web.dates import as_moment
 from enrich_assets.web.language import language_code
 from enrich_assets.web.markup import one_line
+from enrich_assets.web.moments import as_moment
 from enrich_assets.web.sources.feed import listing_of, looks_like
 from enrich_assets.web.sources.kind import source_error
 from enrich_assets.web.sources.source import Source
