@@ -27,7 +27,9 @@ from enrich_assets.core.errors import (
     UserError,
 )
 from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.series import LATEST, series_named, series_of
 from enrich_assets.graphs.catalog import graph_named
+from enrich_assets.graphs.finding import latest_complete
 from enrich_assets.store.artifacts import Loaded
 from enrich_assets.store.store import Store
 
@@ -35,13 +37,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-LATEST = "latest"
-
 
 def open_run(
     reference: str = LATEST, *, graph: str = "intelligence", storage: str | os.PathLike[str] | None = None
 ) -> Run:
-    """The run of an ID, of a title (the newest that has it), or the newest complete one (`latest`).
+    """The run of an ID, of a title (the newest that has it), or the newest complete one: `latest`, of one series
+    `latest:SERIES`.
 
     `storage` is a folder or URL; without it ENRICH_STORAGE, else ./data. Raises UnknownRun, StorageError.
     """
@@ -105,6 +106,11 @@ class Run:
     def title(self) -> str:
         """Its title; '' where it has none."""
         return str(self.document(self.graph.first.name).get("title") or "")
+
+    @cached_property
+    def series(self) -> str:
+        """The series that it belongs to: its preset or settings file; '' where nothing tells it."""
+        return series_of(self.document(self.graph.first.name))
 
     @property
     def is_complete(self) -> bool:
@@ -201,10 +207,12 @@ class Run:
 
 
 def _run_id(reference: str, graph: Graph, store: Store) -> str:
-    if reference == LATEST:
-        newest = store.latest(graph.name)
+    series = series_named(reference)
+    if reference == LATEST or series:
+        newest = latest_complete(store, graph, series)
         if newest is None:
-            raise UnknownRun(f"no run of {graph.name} is complete.", where=str(store.root), fix="enrich runs")
+            of = f"{graph.name}, series {series}," if series else graph.name
+            raise UnknownRun(f"no run of {of} is complete.", where=str(store.root), fix="enrich runs")
         return newest
     runs = store.runs(graph.name)
     if reference in runs:

@@ -44,6 +44,7 @@ class Made:
     inputs: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     versions: int = 0
+    series: str = ""
 
     @property
     def started(self) -> datetime:
@@ -126,6 +127,7 @@ class Street:
             "settings_fingerprint": "s",
             "earlier": [{"run_id": one, "title": "Known"} for one in run.earlier],
             "sources_before": {one: {"run_id": one} for one in run.sources_before},
+            **({"series": run.series} if run.series else {}),
         }
         store = Store(self.root, now=clock)
         with Ledger.for_storage(str(self.root), now=clock) as ledger:
@@ -138,8 +140,6 @@ class Street:
                 ledger.replace_phase(
                     run.run_id, phase, number=number, status="complete", ended_at=begun.isoformat(), cost=0.0
                 )
-        if run.phases == len(PHASES):
-            store.mark_latest(GRAPH.name, run.run_id)
 
     def fetched(self, ledger: Ledger, run_id: str, text: str) -> str:
         """A page in the page store, and the answer of the ledger that names it."""
@@ -168,6 +168,7 @@ class Street:
             usage=Usage(),
             settings_fingerprint="s",
             code_fingerprint="c",
+            completes=PHASES if phase == PHASES[-1] else (),
             dropped=EMPTY,
             failed=EMPTY,
             checks=(CheckOutcome(name="schema", passed=True),),

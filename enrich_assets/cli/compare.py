@@ -35,7 +35,12 @@ _LINES = 12
 
 def compare(
     run1: Annotated[str, typer.Argument(metavar="RUN1", show_default=False, help="The run to compare with.")],
-    run2: Annotated[str, typer.Argument(metavar="RUN2", help="The other run.")] = "latest",
+    run2: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN2", show_default=False, help="The other run; by default the newest other one of its series."
+        ),
+    ] = "",
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.", show_default=False)
     ] = None,
@@ -49,10 +54,27 @@ def compare(
     from enrich_assets.reports.compare.comparison import compare as compared
 
     with open_place() as place:
-        found = compared(_open(place, run1), _open(place, run2))
+        found = compared(*((_open(place, run1), _open(place, run2)) if run2 else _with_its_series(place, run1)))
     if html is not None:
         _write_page(found, html)
     write_json(found.model_dump(mode="json")) if as_json else _print(found)
+
+
+def _with_its_series(place: Place, reference: str) -> tuple[Run, Run]:
+    """The run and the newest other one of its series, the one that began earlier first."""
+    run = _open(place, reference)
+    known = place.ledger.run(run.run_id)
+    series = str(known["series"]) if known else run.series
+    # Newest first, so that the one that is met first is the later one of the two.
+    listed = [str(one["run_id"]) for one in place.ledger.runs(run.graph.name, series=series)]
+    other = next((run_id for run_id in listed if run_id != run.run_id), None)
+    if other is None:
+        raise UserError(
+            f"{run.run_id} is the only run of its series{f' {clean(series)!r}' if series else ''}.",
+            fix=f"Name another to compare it with: enrich compare {run.run_id} RUN2. enrich runs lists them.",
+        )
+    is_newest = listed[0] == run.run_id
+    return (_open(place, other), run) if is_newest else (run, _open(place, other))
 
 
 def _open(place: Place, reference: str) -> Run:

@@ -89,8 +89,6 @@ def execute_and_tell(
         say(f"✗ {unusable.phase.name} is {unusable.state}: {clean(unusable.why)}")
         say(f"  go on with: enrich resume {run_id}")
         raise typer.Exit(1)
-    if all(one.state in ("done", "waiting") for one in standings):
-        place.store.mark_latest(graph.name, run_id)
     _tell_end(place, graph, run_id, phases, standings)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from enrich_assets.cli.output import clean, console, counted, plain_table, say, write_json
+from enrich_assets.cli.output import DASH, clean, console, counted, plain_table, say, write_json
 from enrich_assets.cli.place import Place, open_place
 from enrich_assets.core.errors import UserError
 
@@ -170,10 +170,13 @@ def _print_plan(keeper: Keeper, decisions: Sequence[Decision]) -> None:
         print("There is no run yet. Start one: enrich demo")
         return
     out = console()
-    table = plain_table("run", "state", "what", "why")
+    table = plain_table("run", "series", "state", "what", "why")
     table.columns[0].no_wrap = True
     for decision in decisions:
-        table.add_row(decision.run.run_id, _state(decision), _WORDS[decision.action], clean(decision.why))
+        run = decision.run
+        table.add_row(
+            run.run_id, clean(run.series) or DASH, _state(decision), _WORDS[decision.action], clean(decision.why)
+        )
     out.print(table)
     counts = Counter(decision.action for decision in decisions)
     out.print(
@@ -210,6 +213,7 @@ def _for_json(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
         {
             "run_id": decision.run.run_id,
             "graph": decision.run.graph,
+            "series": decision.run.series,
             "action": decision.action,
             "why": decision.why,
             "is_complete": decision.run.is_complete,

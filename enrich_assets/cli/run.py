@@ -33,6 +33,12 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Set one setting, like tier3.threshold=6.", show_default=False),
     ] = None,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Title of the run.", show_default=False)] = "",
+    series: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Series of the run; by default its preset or settings file.", show_default=False
+        ),
+    ] = "",
     like: Annotated[
         str,
         typer.Option(
@@ -63,6 +69,7 @@ def run(
         "--settings": settings,
         "--set": overrides,
         "--title": title,
+        "--series": series,
         "--like": like,
         "--sample": sample,
         "--prepare": prepare,
@@ -79,7 +86,16 @@ def run(
     changed = [*(overrides or []), *([] if sample is None else [f"sample={sample}"])]
     if launch and prepare:
         raise UserError("--launch and --prepare exclude each other.", fix="Name one of them.")
-    _new_run(preset=preset, file=settings, overrides=changed, title=title, like=like, prepare=prepare, launch=launch)
+    _new_run(
+        preset=preset,
+        file=settings,
+        overrides=changed,
+        title=title,
+        series=series,
+        like=like,
+        prepare=prepare,
+        launch=launch,
+    )
 
 
 def resume(
@@ -142,6 +158,7 @@ def _new_run(
     file: Path | None = None,
     overrides: list[str] | None = None,
     title: str = "",
+    series: str = "",
     like: str = "",
     prepare: bool = False,
     launch: bool = False,
@@ -158,6 +175,7 @@ def _new_run(
         import_quietly()
         from enrich_assets.defs.instance import open_instance
         from enrich_assets.defs.runs import begin_run
+        from enrich_assets.engine.series import series_of_file
 
         with open_instance() as instance:
             run_id = begin_run(
@@ -170,6 +188,7 @@ def _new_run(
                 preset=preset,
                 overrides=overrides or [],
                 title=title,
+                series=series or (series_of_file(path) if path is not None else ""),
                 like=like,
             )
             if not (preset or like or path):

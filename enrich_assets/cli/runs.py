@@ -13,25 +13,28 @@ from enrich_assets.cli.place import Place, open_place
 def runs(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")] = 20,
+    series: Annotated[
+        str, typer.Option(metavar="NAME", help="Only those of a preset or settings file.", show_default=False)
+    ] = "",
 ) -> None:
     """List the runs, newest first."""
     from enrich_assets.cli.progress import sure_of_cost
 
     with open_place() as place:
-        listed = list_runs(place, limit)
+        listed = list_runs(place, limit, series)
     if as_json:
         write_json(listed)
         return
     if not listed:
         print("There is no run yet. Start one: enrich demo")
         return
-    table = plain_table("run", "title", "preset", "state", "phases", "cost", "time", right=("phases", "cost", "time"))
+    table = plain_table("run", "title", "series", "state", "phases", "cost", "time", right=("phases", "cost", "time"))
     table.columns[0].no_wrap = True
     for entry in listed:
         table.add_row(
             entry["run_id"],
             clean(entry["title"]),
-            clean(entry["preset"]) or OWN_SETTINGS,
+            clean(entry["series"]) or OWN_SETTINGS,
             _shown_state(entry),
             f"{entry['phases_done']}/{entry['phases']}",
             money(entry["cost"]),
@@ -43,17 +46,20 @@ def runs(
         out.print(note)
 
 
-def list_runs(place: Place, limit: int) -> list[dict[str, Any]]:
-    """Of each run: run_id, graph, title, preset, created_at, state, phases, phases_done, cost (USD), seconds.
+def list_runs(place: Place, limit: int, series: str = "") -> list[dict[str, Any]]:
+    """Of each run, or of those of a series: run_id, graph, title, preset, series, created_at, state, phases,
+    phases_done, cost (USD), seconds. Raises UnknownRun for a series that no run belongs to.
 
     `unsettled` requests in the cost have an outcome that nobody knows; they count at their upper bound.
     `silent_since` (UTC) is the last sign of life of a run whose state is silent.
     """
     from enrich_assets.engine.run_progress import read_progress
+    from enrich_assets.engine.series import known_series
     from enrich_assets.graphs.catalog import GRAPHS
 
     listed: list[dict[str, Any]] = []
-    for known in place.ledger.runs(limit=limit):
+    name = known_series(series, place.ledger.series()) if series else ""
+    for known in place.ledger.runs(series=name, limit=limit):
         names = GRAPHS[known["graph"]].names if known["graph"] in GRAPHS else ()
         progress = read_progress(place.ledger, known["run_id"], names)
         spent = [phase.seconds for phase in progress.phases if phase.seconds is not None]

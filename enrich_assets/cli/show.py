@@ -102,7 +102,7 @@ def show(
 
 
 def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
-    """run_id, graph, title, preset, state, created_at, like, cost, report files, and the facts of each phase.
+    """run_id, graph, title, preset, series, state, created_at, like, cost, report files, and the facts of each phase.
 
     `attempt` of a phase is how its last attempt ended, where the ledger says that it failed, was paused or stopped.
     `cost` (USD) is what all attempts have cost, with `unsettled` requests of unknown outcome at their upper bound.
@@ -111,6 +111,7 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
     from enrich_assets.core.envelope import Envelope
     from enrich_assets.defs.standing import envelopes_of, where_it_stands
     from enrich_assets.engine.run_progress import read_progress
+    from enrich_assets.engine.series import series_of
     from enrich_assets.engine.spending import Spent, scopes_of
 
     envelopes = envelopes_of(graph, run_id, place.store, every_file=False)
@@ -153,6 +154,7 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
         "graph": graph.name,
         "title": str(known.get("title") or registered.get("title", "")),
         "preset": str(known.get("preset") or registered.get("preset", "")),
+        "series": str(known.get("series") or series_of(registered)),
         "state": _state(progress, standings),
         "created_at": known.get("created_at"),
         "like": str(registered.get("like", "")),
@@ -186,6 +188,7 @@ def _print_run(found: Mapping[str, Any]) -> None:
     named = f" · {clean(found['title'])}" if found["title"] else ""
     like = f" · like {found['like']}" if found["like"] else ""
     preset = f"preset {clean(found['preset'])}" if found["preset"] else OWN_SETTINGS
+    preset += f" · series {clean(found['series'])}" if found["series"] not in ("", found["preset"]) else ""
     out.print(Text(f"{found['run_id']}{named} · {found['state']} · {preset}{like}", style="bold"))
     table = plain_table(
         "",

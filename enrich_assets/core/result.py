@@ -23,6 +23,7 @@ class PhaseResult:
     by name. `log` is one dict a line. `refused` are answers that broke a rule and were asked for again: row_id,
     problem, attempt. `processing` are numbers of how it was made and `processing_tables` tables of that, for `etl/`;
     `profile` is a table of what it looks like, a row a column, and `profile_text` the same to be read, for `eda/`.
+    `completes` names all phases of the graph where this one is its last.
     """
 
     graph: str
@@ -53,6 +54,7 @@ class PhaseResult:
     processing_tables: Mapping[str, pa.Table] = field(default_factory=dict)
     profile: pa.Table | None = None
     profile_text: bytes = b""
+    completes: tuple[str, ...] = ()
 
     @property
     def is_blocked(self) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from enrich_assets.core.errors import ArtifactError, DeclarationError, StorageError
 from enrich_assets.engine.graph import Graph
+from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.series import series_of
 from enrich_assets.store.store import Store
 
 _HISTORY = ("scraped", "sources")
@@ -14,25 +17,51 @@ _RUNS_LOOKED_AT = 20
 """Runs before that are asked for a source; one that none of them read begins anew."""
 
 
-def earlier(graph: Graph, store: Store, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys `earlier` and `sources_before` of a registration.
+def earlier(graph: Graph, store: Store, ledger: Ledger, registered: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys `earlier` and `sources_before` of a registration, out of the runs of the same series.
 
     `earlier`: what the newest complete runs reported, as many as `compare_with` says: run_id, title, canonical_url,
     content_hash, sketch of each article. `sources_before`: id of a source → listed, failed_in_row, last_new_at of the
     last run that read it.
     """
+    settings, before = registered["settings"], _Before(graph, store, ledger, series_of(registered))
     wanted = {str(source["id"]): str(source["url"]) for source in settings.get("sources", ())}
     return {
-        "earlier": _reported(graph, store, int(settings.get("compare_with", 0))),
-        "sources_before": _sources_before(graph, store, wanted),
+        "earlier": _reported(before, int(settings.get("compare_with", 0))),
+        "sources_before": _sources_before(before, wanted),
     }
 
 
-def _reported(graph: Graph, store: Store, count: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Before:
+    """The runs of one series that stand in the storage."""
+
+    graph: Graph
+    store: Store
+    ledger: Ledger
+    series: str
+
+    def newest_first(self) -> Iterator[str]:
+        """Their IDs."""
+        known = {str(run["run_id"]): str(run["series"]) for run in self.ledger.runs(self.graph.name)}
+        for run_id in reversed(self.store.runs(self.graph.name)):
+            if (known[run_id] if run_id in known else self._frozen(run_id)) == self.series:
+                yield run_id
+
+    def _frozen(self, run_id: str) -> str | None:
+        """What a run that the ledger does not know says itself."""
+        try:
+            return series_of(self.store.load(self.graph.name, run_id, self.graph.first.name).document or {})
+        except ArtifactError:
+            return None
+
+
+def _reported(before: _Before, count: int) -> list[dict[str, Any]]:
     """What the newest complete runs reported: run_id, title, canonical_url, content_hash, sketch of each article."""
+    graph, store = before.graph, before.store
     known: list[dict[str, Any]] = []
     taken = 0
-    for run_id in _newest_first(graph, store):
+    for run_id in before.newest_first():
         if taken >= count:
             break
         try:
@@ -48,12 +77,13 @@ def _reported(graph: Graph, store: Store, count: int) -> list[dict[str, Any]]:
     return known
 
 
-def _sources_before(graph: Graph, store: Store, wanted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _sources_before(before: _Before, wanted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    graph, store = before.graph, before.store
     found: dict[str, dict[str, Any]] = {}
     phase, side = _HISTORY
     if phase not in graph.names or not wanted:
         return found
-    for _, run_id in zip(range(_RUNS_LOOKED_AT), _newest_first(graph, store), strict=False):
+    for _, run_id in zip(range(_RUNS_LOOKED_AT), before.newest_first(), strict=False):
         if len(found) == len(wanted):
             break
         try:
@@ -72,7 +102,3 @@ def _sources_before(graph: Graph, store: Store, wanted: Mapping[str, str]) -> di
                     "last_new_at": moment.isoformat() if moment else "",
                 }
     return found
-
-
-def _newest_first(graph: Graph, store: Store) -> Iterator[str]:
-    return iter(sorted(store.runs(graph.name), reverse=True))

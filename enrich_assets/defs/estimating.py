@@ -25,6 +25,7 @@ from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.plans import Looked, Plan, Seen
+from enrich_assets.engine.series import series_of
 from enrich_assets.engine.settings import EngineSettings, engine_settings
 from enrich_assets.models.llm import endpoint_of, endpoints_of, parameters_of
 from enrich_assets.store.store import Store
@@ -93,8 +94,8 @@ class _Gathering:
         self.run_id = self.own.run_id if self.own else ""
         like = str(self.registered.get("like") or "")
         self.base = past_run(self.graph, like, self.store, self.ledger) if like else None
-        preset = str(self.registered.get("preset", ""))
-        self.pasts = past_runs(self.graph, preset, self.store, self.ledger, most=self.most_runs, but=self.run_id)
+        series = series_of(self.registered)
+        self.pasts = past_runs(self.graph, series, self.store, self.ledger, most=self.most_runs, but=self.run_id)
         self.shared = engine_settings(self.resolved)
         self.rows = _first_rows(self.graph, self.registered)
         self._made_by: dict[str, str] = {}
@@ -245,8 +246,8 @@ class _Gathering:
             told.append(f"Answers and pages of {self.base.run_id} are replayed: what did not change costs nothing.")
         names = ", ".join(past.run_id for past in self.pasts)
         if self.pasts:
-            others = {str(past.registered.get("preset")) for past in self.pasts} - {str(self.registered.get("preset"))}
-            told.append(f"Rates are those of {names}{', which had another preset' if others else ''}.")
+            others = {series_of(past.registered) for past in self.pasts} - {series_of(self.registered)}
+            told.append(f"Rates are those of {names}{', of another series' if others else ''}.")
         assumed = said(found, plans)
         if assumed:
             told.append(f"{'Assumed' if self.pasts else 'No earlier run: assumed'} {assumed}.")

@@ -25,6 +25,7 @@ from enrich_assets.defs.resources import LEDGER, STORE, opened
 from enrich_assets.defs.runs import Origin, begin_run
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.series import series_of_file
 from enrich_assets.graphs.presets import load_settings_file
 from enrich_assets.store.store import Store
 
@@ -176,6 +177,7 @@ class _Look:
                 instance=self._context.instance,
                 values=values,
                 where=file.shown,
+                series=series_of_file(file.path),
                 origin=origin,
             )
         except SettingsError as error:

@@ -20,6 +20,8 @@ from enrich_assets.defs.standing import envelopes_of
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.leases import LeaseTaken, is_dead
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.series import series_of
+from enrich_assets.graphs.finding import latest_of
 from enrich_assets.store.kept import Kept, read_kept
 from enrich_assets.store.latest import started_at
 from enrich_assets.store.layout import RunFolder
@@ -46,13 +48,16 @@ def gather(graphs: Iterable[Graph], store: Store, ledger: Ledger, instance: dg.D
     seen = _last_seen(ledger)
     found: list[RunFacts] = []
     for graph in graphs:
-        kept, latest = read_kept(store.root, graph.name), store.latest(graph.name)
+        kept = read_kept(store.root, graph.name)
+        # The newest of a series stays by its place; one that somebody went back to has none of its own.
+        series = {one["series"] for one in kept.rollbacks if one.get("series")}
+        latest = {latest_of(store, graph, name) for name in ("", *sorted(series))}
         listed = {str(run["run_id"]): run for run in ledger.runs(graph.name)}
         for run_id in {*listed, *store.runs(graph.name), *kept.going}:
             facts = _facts(graph, run_id, listed.get(run_id, {}), kept, store, ledger, seen.get(run_id))
             # Asked last: reading takes long enough for somebody to begin meanwhile.
             in_use = _who_works(run_id, ledger) or launches.get(run_id, "")
-            found.append(replace(facts, in_use=in_use, is_latest=run_id == latest))
+            found.append(replace(facts, in_use=in_use, is_latest=run_id in latest))
     return sorted(found, key=lambda run: (*run.started, run.run_id), reverse=True)
 
 
@@ -96,6 +101,7 @@ def _facts(
         is_pinned=run_id in kept.pinned,
         damaged=next((str(found) for found in results.values() if isinstance(found, ArtifactDamaged)), ""),
         foreign=run_files(folder, phases_of(graph, run_id, store)).foreign if there else (),
+        series=series_of(registered),
         leans_on=leaning(registered, envelopes, run_id),
         is_going=run_id in kept.going,
     )

@@ -21,16 +21,16 @@ from typing import Any
 import dagster as dg
 
 from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import ArtifactError, EnrichError, StorageError, UserError
+from enrich_assets.core.errors import EnrichError, StorageError, UserError
 from enrich_assets.core.files import TEMPORARY_SUFFIX, names_in, remove, remove_empty_folders
 from enrich_assets.defs.keep_facts import PARTITION_TAG, gather, phases_of
 from enrich_assets.defs.keep_pages import pages_of, remove_unneeded
 from enrich_assets.defs.new_run import RUN_TAG
 from enrich_assets.defs.partitions import partitions_name
 from enrich_assets.defs.processes import close_dead_launches
-from enrich_assets.defs.standing import envelopes_of
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.graphs.finding import frozen_series
 from enrich_assets.store.archive import ArchivedRun, archive_path, clear_folder, pack, unpack
 from enrich_assets.store.kept import KEPT_FILE, Kept, read_kept, write_kept
 from enrich_assets.store.layout import ARCHIVES, MANIFEST, RunFolder
@@ -113,10 +113,11 @@ class Keeper:
             return True
 
     def go_back(self, graph: Graph, run_id: str) -> str:
-        """Makes an earlier complete run the latest, until one is complete that starts later than all of now; gives the
-        run that was it. Raises UserError for a run that is archived or not complete."""
+        """Makes an earlier complete run the latest, also of its series, until one is complete that starts later than
+        all of now; gives the run that was it. Raises UserError for a run that is archived or not complete."""
         with self._alone():
             complete = [one for one in self.store.runs(graph.name) if self._is_complete(graph, one)]
+            series = {one: frozen_series(self.store, graph, one) for one in complete}
             self.store.refuse_archived(graph.name, run_id)
             if run_id not in complete:
                 raise UserError(
@@ -124,7 +125,9 @@ class Keeper:
                 )
             before = self.store.latest(graph.name) or ""
             self.store.go_back_to(graph.name, run_id, complete[-1])
-            self._record(graph, {"run_id": run_id, "phase": "", "before": before, "after": run_id})
+            newest = next(one for one in reversed(complete) if series[one] == series[run_id])
+            entry = {"run_id": run_id, "phase": "", "before": before, "after": run_id}
+            self._record(graph, {**entry, "series": series[run_id], "newest": newest})
             return before
 
     def roll_back(self, graph: Graph, run_id: str, phase: str, artifact_id: str = "") -> tuple[Envelope, Envelope]:
@@ -227,8 +230,7 @@ class Keeper:
         self._change(graph, lambda kept: replace(kept, rollbacks=(*kept.rollbacks, noted)))
 
     def _is_complete(self, graph: Graph, run_id: str) -> bool:
-        found = envelopes_of(graph, run_id, self.store, every_file=False).values()
-        return all(not isinstance(one, ArtifactError) and one.status == "complete" for one in found)
+        return self.store.is_complete(graph.name, run_id, graph.names)
 
     def _moment(self) -> str:
         return self.now().astimezone(UTC).isoformat(timespec="seconds")

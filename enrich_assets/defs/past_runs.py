@@ -60,14 +60,14 @@ def past_run(graph: Graph, run_id: str, store: Store, ledger: Ledger, *, also: S
     return Past(run_id, registered, envelopes, ledger.requests(run_id))
 
 
-def past_runs(graph: Graph, preset: str, store: Store, ledger: Ledger, *, most: int, but: str = "") -> list[Past]:
-    """The newest complete runs of a preset, newest first; where there is none, those of other presets.
+def past_runs(graph: Graph, series: str, store: Store, ledger: Ledger, *, most: int, but: str = "") -> list[Past]:
+    """The newest complete runs of a series, newest first; where there is none, those of others.
 
     Runs that replayed another one, or looked at a sample, come only where there are no others: they do not show what
     rows take, and how many there are.
     """
     known = [run for run in ledger.runs(graph.name, limit=_LOOKED_THROUGH) if run["run_id"] != but]
-    for group in ([run for run in known if run["preset"] == preset], known):
+    for group in ([run for run in known if run["series"] == series], known):
         partial: list[Past] = []
         found: list[Past] = []
         for run in group:

@@ -70,7 +70,7 @@ def registration_of(
         title=wanted.title,
     )
     registered["notes"] = [note, *registered["notes"]]
-    registered |= earlier(graph, store, registered["settings"])
+    registered |= earlier(graph, store, ledger, registered)
     check_models(graph, registered["settings"])
     check_budget(graph, run_id, registered["settings"], ledger)
     say(note)

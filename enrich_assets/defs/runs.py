@@ -21,6 +21,7 @@ from enrich_assets.defs.estimating import freeze_estimate
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger, utc_now
 from enrich_assets.engine.registration import registration
+from enrich_assets.engine.series import LATEST, LONGEST_NAME, series_of
 from enrich_assets.graphs.presets import DEFAULT_PRESET, load_preset, with_overrides
 from enrich_assets.models.llm import check_model, endpoints_of
 from enrich_assets.store.store import Store
@@ -60,13 +61,15 @@ def begin_run(
     overrides: Sequence[str] = (),
     overrides_from: str = "--set",
     title: str = "",
+    series: str = "",
     like: str = "",
     origin: Origin | None = None,
 ) -> str:
     """Claims a run of a graph and gives its ID.
 
     Its settings are those of the preset, of `values` (a settings file, read already), or of the run `like`, each with
-    the overrides, which errors call `overrides_from`. A run that `origin` began before is given again, unchanged.
+    the overrides, which errors call `overrides_from`. Its series is that of its preset or of the run `like`, unless
+    `series` names one. A run that `origin` began before is given again, unchanged.
     Raises SettingsError, UnknownRun, StorageError before anything is written or paid.
     """
     from enrich_assets.defs.partitions import add_run
@@ -87,10 +90,11 @@ def begin_run(
         overrides=overrides,
         overrides_from=overrides_from,
         title=title,
+        series=series,
         like=like,
     )
     if not like:
-        registered |= earlier(graph, store, registered["settings"])
+        registered |= earlier(graph, store, ledger, registered)
     check_models(graph, registered["settings"])
     check_budget(graph, "", registered["settings"], ledger)
     freeze_estimate(graph, registered, store, ledger)
@@ -110,6 +114,7 @@ def new_registration(
     overrides: Sequence[str] = (),
     overrides_from: str = "--set",
     title: str = "",
+    series: str = "",
     like: str = "",
 ) -> dict[str, Any]:
     """What would be registered for a run that began now, as `begin_run` takes it; nothing is written.
@@ -121,6 +126,7 @@ def new_registration(
     if repeated is not None:
         given: Mapping[str, Any] = {**graph.unresolved(repeated["settings"]), "title": ""}
         preset, where = str(repeated["preset"]), f"settings like {like}"
+        series = series or series_of(repeated)
     elif values is not None:
         given, preset = values, str(values.get("preset", ""))
     else:
@@ -132,6 +138,7 @@ def new_registration(
         where=where,
         now=utc_now(),
         preset=preset,
+        series=series,
         title=title,
         overrides=dict(item.split("=", 1) for item in overrides),
         like=repeated,
@@ -140,6 +147,7 @@ def new_registration(
         sources_before=repeated.get("sources_before", {}) if repeated else {},
     )
     check_title(registered["title"], graph, store, ledger, where=where)
+    check_series(series)
     lacking = graph.shared_of(registered["settings"]).lacking()
     if lacking:
         key = lacking.partition(":")[0]
@@ -153,15 +161,29 @@ def check_title(title: str, graph: Graph, store: Store, ledger: Ledger, *, where
     """Raises SettingsError for a title that would name another run, or that is not one line of plain text."""
     named = title.strip()
     known = {*store.runs(graph.name), *(str(run["run_id"]) for run in ledger.runs())}
-    if named == "latest" or _LIKE_A_RUN_ID.fullmatch(named) or named in known:
+    if named.partition(":")[0] == LATEST or _LIKE_A_RUN_ID.fullmatch(named) or named in known:
         problem = f"{named:.100} stands for another run"
-    elif any(unicodedata.category(sign) in _UNSEEN or unicodedata.bidirectional(sign) in _DIRECTIONS for sign in title):
+    elif _hides_something(title):
         problem = f"{ascii(title)[:100]} has control characters or more than one line"
     elif len(title) > _LONGEST_TITLE:
         problem = f"it has {len(title):,} characters, and {_LONGEST_TITLE} at most are kept"
     else:
         return
     raise SettingsError(f"title: {problem}.", where=where, fix="Choose another title; RUN may be an ID or a title.")
+
+
+def check_series(name: str) -> None:
+    """Raises SettingsError for a name that is not one line of plain text."""
+    if _hides_something(name) or len(name) > LONGEST_NAME:
+        raise SettingsError(
+            f"{ascii(name)[:100]} cannot be the name of a series.",
+            where="series",
+            fix=f"One line of plain text, of {LONGEST_NAME} characters at most.",
+        )
+
+
+def _hides_something(text: str) -> bool:
+    return any(unicodedata.category(sign) in _UNSEEN or unicodedata.bidirectional(sign) in _DIRECTIONS for sign in text)
 
 
 def check_models(graph: Graph, resolved: Mapping[str, Any]) -> None:

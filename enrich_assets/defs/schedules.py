@@ -19,6 +19,7 @@ from enrich_assets.defs.resources import LEDGER, STORE, opened
 from enrich_assets.defs.runs import Origin, begin_run
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import utc_now
+from enrich_assets.engine.series import series_of_file
 from enrich_assets.graphs.presets import DEFAULT_PRESET, load_settings_file
 
 DAILY_SETTINGS = "ENRICH_DAILY_SETTINGS"
@@ -62,7 +63,7 @@ def _begin(context: Any, graph: Graph, origin: Origin) -> tuple[str, dict[str, s
     given: dict[str, Any] = {"preset": named}
     if named.endswith((".yaml", ".yml", ".json")):
         path = Path(named).expanduser()
-        given = {"values": load_settings_file(path), "where": str(path)}
+        given = {"values": load_settings_file(path), "where": str(path), "series": series_of_file(path)}
     with opened(context.resources) as (store, ledger):
         run_id = begin_run(graph, store=store, ledger=ledger, instance=context.instance, origin=origin, **given)
         return run_id, settings_tag(run_id, ledger)

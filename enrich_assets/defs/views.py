@@ -50,7 +50,10 @@ def repair_run(
 def repair_latest(graph: Graph, store: Store) -> list[str]:
     """Lets `latest` name the newest complete run; gives a sentence if it did not."""
     named = store.latest(graph.name)
-    newest = next((run_id for run_id in reversed(store.runs(graph.name)) if _is_complete(graph, run_id, store)), None)
+    newest = next(
+        (run_id for run_id in reversed(store.runs(graph.name)) if store.is_complete(graph.name, run_id, graph.names)),
+        None,
+    )
     if named == newest:
         return []
     if newest is not None and store.latest_instead_of(graph.name) and store.mark_latest(graph.name, newest) == named:
@@ -59,13 +62,6 @@ def repair_latest(graph: Graph, store: Store) -> list[str]:
     if newest is not None:
         store.mark_latest(graph.name, newest)
     return [f"latest named {named or 'no run'}; the newest complete run is {newest or 'none'}, and it says so now."]
-
-
-def _is_complete(graph: Graph, run_id: str, store: Store) -> bool:
-    try:
-        return all(store.envelope(graph.name, run_id, name).status == "complete" for name in graph.names)
-    except ArtifactError:
-        return False
 
 
 def _manifest(graph: Graph, run_id: str, store: Store) -> list[str]:

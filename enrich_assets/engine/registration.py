@@ -8,6 +8,7 @@ from typing import Any
 
 from enrich_assets.core.fingerprint import fingerprint
 from enrich_assets.engine.graph import Graph, RunInfo, prompt_hashes
+from enrich_assets.engine.series import series_of
 
 
 def registration(
@@ -17,6 +18,7 @@ def registration(
     where: str,
     now: datetime,
     preset: str,
+    series: str = "",
     title: str = "",
     overrides: Mapping[str, Any] | None = None,
     like: Mapping[str, Any] | None = None,
@@ -27,8 +29,8 @@ def registration(
 ) -> dict[str, Any]:
     """The frozen registration of a run. `like` is the registration of the run that this one repeats.
 
-    Keys: preset, title, overrides, like, as_of, fresh_from, settings, settings_fingerprint, prompts, earlier (the
-    reported articles of earlier runs), sources_before (how each source stood in the run before), notes. Raises
+    Keys: preset, series, title, overrides, like, as_of, fresh_from, settings, settings_fingerprint, prompts, earlier
+    (the reported articles of earlier runs), sources_before (how each source stood in the run before), notes. Raises
     SettingsError.
     """
     fresh_from = str(like["fresh_from"]) if like else now.isoformat()
@@ -41,6 +43,7 @@ def registration(
     return {
         "graph": graph.name,
         "preset": preset,
+        "series": series_of({"series": series, "preset": preset, "title": resolved["title"]}),
         "title": resolved["title"],
         "overrides": dict(overrides or {}),
         "like": like_run,

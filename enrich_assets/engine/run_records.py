@@ -16,7 +16,13 @@ from enrich_assets.core.fingerprint import canonical_json
 from enrich_assets.core.run_id import run_id_at, valid_run_id
 from enrich_assets.engine import tables
 from enrich_assets.engine.connection import Connected
+from enrich_assets.engine.series import LATEST, known_series, series_named, series_of
 from enrich_assets.engine.texts import storable, utc_text
+
+_SERIES = sa.func.coalesce(
+    tables.runs.c.series, sa.func.nullif(tables.runs.c.preset, ""), sa.func.nullif(tables.runs.c.title, ""), ""
+)
+"""The series of a run, as `series_of` gives it."""
 
 
 class RunRecords(Connected):
@@ -35,6 +41,7 @@ class RunRecords(Connected):
                 "graph": graph,
                 "title": storable(str(registration.get("title", "")))[:300],
                 "preset": storable(str(registration.get("preset", "")))[:100],
+                "series": storable(series_of(registration)) or None,
                 "created_at": utc_text(moment),
                 "registration": zlib.compress(canonical_json(registration), 6),
             }
@@ -79,22 +86,33 @@ class RunRecords(Connected):
             of_it = tables.leases.c.name.startswith(f"{run_id}/", autoescape=True)
             connection.execute(sa.delete(tables.leases).where(of_it))
 
-    def runs(self, graph: str | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
-        """The runs, newest first: run_id, graph, title, preset, created_at."""
-        return self._runs_where(graph, limit=limit)
+    def runs(self, graph: str | None = None, *, series: str = "", limit: int | None = None) -> list[dict[str, Any]]:
+        """The runs, newest first, of one series where it is named: run_id, graph, title, preset, series, created_at."""
+        return self._runs_where(graph, *([storable(series) == _SERIES] if series else []), limit=limit)
+
+    def series(self, graph: str | None = None) -> list[str]:
+        """Names of the series that the runs belong to."""
+        query = sa.select(_SERIES).distinct()
+        if graph is not None:
+            query = query.where(tables.runs.c.graph == graph)
+        return sorted(str(name) for (name,) in self._read(query) if name)
 
     def run(self, run_id: str) -> dict[str, Any] | None:
         """One run as `runs` lists it; None if no such run is known."""
         return next(iter(self._runs_where(None, tables.runs.c.run_id == storable(run_id))), None)
 
     def find_run(self, reference: str, graph: str | None = None) -> str:
-        """The run that an ID, a title or `latest` (the newest) means; raises UnknownRun, also for a title of two."""
+        """The run that an ID, a title, `latest` (the newest) or `latest:SERIES` means; raises UnknownRun, also for a
+        title of two runs."""
         table = tables.runs
         known = self._runs_where(graph, limit=3)
         if not known:
             raise UnknownRun("there is no run yet.", fix="Start one: enrich demo, or enrich run --preset NAME.")
-        if reference == "latest":
+        if reference == LATEST:
             return str(known[0]["run_id"])
+        if name := series_named(reference):
+            chosen = self.runs(graph, series=known_series(name, self.series(graph)), limit=1)
+            return str(chosen[0]["run_id"])
         sought = storable(reference)
         if self._runs_where(graph, table.c.run_id == sought):
             return sought
@@ -118,7 +136,9 @@ class RunRecords(Connected):
 
     def _runs_where(self, graph: str | None, *conditions: Any, limit: int | None = None) -> list[dict[str, Any]]:
         table = tables.runs
-        named = (table.c.run_id, table.c.graph, table.c.title, table.c.preset, table.c.created_at)
+        named = (
+            table.c.run_id, table.c.graph, table.c.title, table.c.preset, _SERIES.label("series"), table.c.created_at,
+        )  # fmt: skip
         query = sa.select(*named).where(*conditions)
         if graph is not None:
             query = query.where(table.c.graph == graph)

@@ -80,6 +80,7 @@ async def _run(job: Job) -> PhaseResult:
         sides=outcomes.side_tables(),
         notes={**made_with(phase), **_efforts(job, calls.meter)},
         refused=tuple(journal.refused),
+        completes=job.graph.names if phase is job.graph.last else (),
     )
     result = result.with_checks(run_checks(phase, result, settings))
     for check in result.checks:

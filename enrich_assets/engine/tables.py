@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """1: schema, runs, phases, answers. 2: leases. 3: spending, totals, limits, members, renewals, migrations.
 4: claims, failures; how long phases took and in which order they began.
+5: series of the runs.
 
 A new version is one more module in `engine.migrations.versions`; it only adds, and its columns may be NULL.
 """
@@ -48,6 +49,8 @@ runs = sa.Table(
     sa.Column("registration", sa.LargeBinary, nullable=False),
     # When somebody last asked for a pause; a launch that began later does not heed it.
     sa.Column("pause_asked_at", sa.String(40)),
+    # NULL in runs of before there were series.
+    sa.Column("series", sa.String(200)),
 )
 
 phases = sa.Table(

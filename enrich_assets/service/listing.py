@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -31,6 +31,7 @@ class Listed:
     graph: str
     title: str = ""
     preset: str = ""
+    series: str = ""
     created_at: datetime | None = None
     progress: RunProgress | None = None
 
@@ -42,12 +43,14 @@ class Listed:
 
 def runs_listed(viewer: Viewer, *, state: str, text: str, page: int, size: int) -> tuple[list[Listed], int]:
     """The runs of a page, newest first, and how many there are in all; only those of a state or with a text in
-    their ID, title or preset, where these are given."""
+    their ID, title, preset or series, where these are given."""
     known = viewer.ledger.runs(limit=_MOST)
     chosen = [_listed(row) for row in known] + list(_unlisted(viewer, {str(row["run_id"]) for row in known}))
     if text:
         sought = text.casefold()
-        chosen = [run for run in chosen if sought in f"{run.run_id}\n{run.title}\n{run.preset}".casefold()]
+        chosen = [
+            run for run in chosen if sought in f"{run.run_id}\n{run.title}\n{run.preset}\n{run.series}".casefold()
+        ]
     if state == UNLISTED:
         chosen = [run for run in chosen if run.created_at is None]
     elif state:
@@ -59,7 +62,9 @@ def runs_listed(viewer: Viewer, *, state: str, text: str, page: int, size: int) 
 
 def _listed(row: dict[str, Any]) -> Listed:
     moment = datetime.fromisoformat(str(row["created_at"]))
-    return Listed(str(row["run_id"]), str(row["graph"]), str(row["title"]), str(row["preset"]), moment)
+    return Listed(
+        str(row["run_id"]), str(row["graph"]), str(row["title"]), str(row["preset"]), str(row["series"]), moment
+    )
 
 
 def _unlisted(viewer: Viewer, known: set[str]) -> Iterable[Listed]:
@@ -86,7 +91,7 @@ def _with(run: Listed, rows: Sequence[dict[str, Any]], **how: Any) -> Listed:
     if run.created_at is None:
         return run
     progress = run_progress(run.run_id, _names(run), rows, now=utc_now(), pause_seconds=PAUSE_SECONDS, **how)
-    return Listed(run.run_id, run.graph, run.title, run.preset, run.created_at, progress)
+    return replace(run, progress=progress)
 
 
 def _names(run: Listed) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""`latest`: which run of a graph is the newest complete one. A view; the caller says which runs are complete."""
+"""`latest`: which run of a graph is the newest complete one. A view; the caller says which runs are complete.
+
+Which run of one series is the newest follows from the runs themselves: `graphs.finding`.
+"""
 
 from __future__ import annotations
 

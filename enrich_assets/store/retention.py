@@ -22,9 +22,9 @@ class Limits(Settings):
     """How long runs stay. Environment variables, because a schedule and a command have to read the same."""
 
     complete: int = Field(10, ge=1, le=100_000)
-    """Newest complete runs of a graph that stay as they are. ENRICH_KEEP_COMPLETE."""
+    """Newest complete runs of a series that stay as they are. ENRICH_KEEP_COMPLETE."""
     archived: int = Field(100, ge=1, le=1_000_000)
-    """Complete runs of a graph that stay at all, those before included; the others are archives. ENRICH_KEEP_RUNS."""
+    """Complete runs of a series that stay at all, those before included; the others are archives. ENRICH_KEEP_RUNS."""
     days: float = Field(90.0, ge=0, le=100_000)
     """Days after which complete runs beyond that number go. ENRICH_KEEP_DAYS."""
     incomplete_days: float = Field(30.0, ge=0, le=100_000)
@@ -80,6 +80,8 @@ class RunFacts:
     """What of it cannot be read; '' where nothing is known to be damaged."""
     foreign: tuple[str, ...] = ()
     """Files in its folder that are not the run's."""
+    series: str = ""
+    """The preset or settings file that it began from."""
     leans_on: frozenset[str] = frozenset()
     is_going: bool = False
     """Its deletion was begun and not finished."""
@@ -108,10 +110,10 @@ def decide(runs: Sequence[RunFacts], limits: Limits, now: datetime) -> list[Deci
 
 
 def _ranks(runs: Sequence[RunFacts]) -> dict[str, int]:
-    """Place of each complete run of its graph, the newest first, from 1."""
+    """Place of each complete run of its graph and series, the newest first, from 1."""
     ranks: dict[str, int] = {}
-    for graph in {run.graph for run in runs}:
-        complete = [run for run in runs if run.graph == graph and run.is_complete and not run.is_going]
+    for kind in {(run.graph, run.series) for run in runs}:
+        complete = [run for run in runs if (run.graph, run.series) == kind and run.is_complete and not run.is_going]
         complete.sort(key=lambda run: (*run.started, run.run_id), reverse=True)
         ranks |= {run.run_id: place for place, run in enumerate(complete, 1)}
     return ranks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow as pa
 from upath import UPath
 
 from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import ArtifactDamaged, ArtifactMissing, ArtifactRefused, StorageError
+from enrich_assets.core.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, ArtifactRefused, StorageError
 from enrich_assets.core.files import names_in
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.result import PhaseResult
@@ -75,6 +75,7 @@ class Store:
 
         Returns the sealed envelope. Raises StorageError when something could not be written and DeclarationError
         for a result that cannot be stored; the earlier publication is whole then. Raises UserError for an archived run.
+        With the last phase of a graph a run may become its latest, wherever it was published.
         """
         folder = self.run_folder(result.graph, result.run_id)
         refuse_archived(folder)
@@ -94,6 +95,8 @@ class Store:
         except StorageError as error:
             # The artifact is in place and decides; the manifest is a view that can be rebuilt.
             log.warning("the manifest was not updated: %s", error)
+        if result.completes and self.is_complete(result.graph, result.run_id, result.completes):
+            self.mark_latest(result.graph, result.run_id)
         return publication.envelope
 
     def unpublish(self, graph: str, run_id: str, phase: str) -> int:
@@ -226,6 +229,13 @@ class Store:
         if folder.is_archived:
             return manifest_view.read_manifest(folder)
         return manifest_view.write_manifest(folder, self.listed(graph, run_id))
+
+    def is_complete(self, graph: str, run_id: str, phases: Sequence[str]) -> bool:
+        """Whether all of the phases are published and passed their blocking checks."""
+        try:
+            return all(self.envelope(graph, run_id, phase).status == "complete" for phase in phases)
+        except ArtifactError:
+            return False
 
     def mark_latest(self, graph: str, run_id: str) -> str:
         """Says that a run is complete; returns the newest complete run by its start, which may be another one.

@@ -198,7 +198,7 @@ def fresh_schema(url: str, tmp_path: Path) -> dict[str, Any]:
     return everything(f"sqlite:///{path}")[0]
 
 
-PRESENT = ({"version": "4", "minimum_reader": "3"}, ["0004"])
+PRESENT = ({"version": "5", "minimum_reader": "3"}, ["0005"])
 OLDER = [VERSION_1, VERSION_2, VERSION_3]
 
 
@@ -264,6 +264,7 @@ def test_what_a_version_adds_to_a_table_that_is_there_may_be_null(url: str) -> N
         ("enrich_phases", "seconds", True),
         ("enrich_phases", "begun", True),
         ("enrich_runs", "pause_asked_at", True),
+        ("enrich_runs", "series", True),
     ]
 
 
@@ -470,7 +471,7 @@ def test_a_newer_ledger_that_this_program_may_read_is_worked_with_and_keeps_its_
     assert versions(url) == ({"version": "7", "minimum_reader": "3"}, ["0007"])
 
 
-@pytest.mark.parametrize(("minimum_reader", "needed"), [(5, 5), (None, 7)], ids=["named", "not named"])
+@pytest.mark.parametrize(("minimum_reader", "needed"), [(6, 6), (None, 7)], ids=["named", "not named"])
 def test_a_newer_ledger_that_needs_a_newer_program_says_which_and_stays_as_it_is(
     url: str, minimum_reader: int | None, needed: int
 ) -> None:

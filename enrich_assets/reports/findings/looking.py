@@ -18,6 +18,7 @@ from enrich_assets.core.errors import ArtifactError, DeclarationError, StorageEr
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.series import series_of
 from enrich_assets.reading import Run
 from enrich_assets.reports.findings.finding import Earlier, Facts, Finding
 from enrich_assets.reports.findings.kinds import kinds_of
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 def findings_of(run: Run) -> list[Finding]:
     """What stands out in a run, phase by phase; of phases that are missing or damaged nothing.
 
-    Compared with the newest complete runs of the same preset that began before it.
+    Compared with the newest complete runs of the same series that began before it.
     """
     found: list[Finding] = []
     before: list[Run] | None = None
@@ -77,7 +78,7 @@ def findings_of_result(graph: Graph, phase: Phase, result: PhaseResult, as_of: d
 
 
 def earlier_runs(run: Run) -> list[Run]:
-    """The newest complete runs of the same preset, and of the same title where there is none, that began before it.
+    """The newest complete runs of the same series that began before it.
 
     Runs that repeat another one (`--like`) are left out.
     """
@@ -149,12 +150,10 @@ def _is_repetition(registered: Mapping[str, Any]) -> bool:
 
 
 def _kind_of_run(run: Run, registered: Mapping[str, Any]) -> tuple[str, str, bool]:
-    """What makes runs comparable: the preset, else the title; and whether they looked at a sample only."""
+    """What makes runs comparable: their series, and whether they looked at a sample only."""
     if not registered:
         return ("", run.run_id, False)
-    preset = str(registered.get("preset") or "")
-    title = "" if preset else str(registered.get("title") or "")
-    return (preset, title, registered.get("settings", {}).get("sample") is not None)
+    return (series_of(registered), "", registered.get("settings", {}).get("sample") is not None)
 
 
 def _began(run: Run) -> tuple[datetime, int, str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from enrich_assets.core.envelope import Envelope
-from enrich_assets.core.errors import EnrichError
+from enrich_assets.core.errors import EnrichError, UnknownRun
 from enrich_assets.engine.progress import Pace, RowsSoFar, how_it_goes, unknown_outcomes
 from enrich_assets.engine.run_progress import BETWEEN, PAUSE_SECONDS, SILENT_SECONDS, RunProgress, read_progress
+from enrich_assets.engine.series import LATEST, series_of
 from enrich_assets.reading import Run
 from enrich_assets.reports.findings.looking import findings_of
 from enrich_assets.service.pages.files import figures_in, listed_files, made_reports
@@ -21,6 +23,22 @@ router = APIRouter()
 LIVE = ("running", "prepared", BETWEEN)
 _FIRST_FIGURES = 6
 _TO_COMPARE = 30
+
+
+@router.get(f"/runs/{LATEST}:{{rest:path}}")
+def latest_of_series(request: Request, rest: str) -> RedirectResponse:
+    """Leads to the newest run of a series, or to a page below it. The name of a series may have a slash."""
+    viewer = viewer_of(request)
+    name, below = rest, ""
+    while "/" in name:
+        try:
+            viewer.run(f"{LATEST}:{name}")
+            break
+        except UnknownRun:
+            name, _, last = name.rpartition("/")
+            below = f"/{last}{below}"
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/runs/{viewer.run(f'{LATEST}:{name}').run_id}{quote(below)}{query}")
 
 
 @router.get("/runs/{run_id}")
@@ -38,6 +56,7 @@ def run_page(request: Request, run_id: str) -> HTMLResponse:
         run=run,
         title=str(registered.get("title") or ""),
         preset=str(registered.get("preset") or ""),
+        series=series_of(registered),
         checks=[(name, check) for name, e, _ in envelopes if e for check in e.checks if not check.passed],
         damaged=[(name, wrong) for name, _, wrong in envelopes if wrong],
         reports=[file for file in files if file["kind"] == "report"],
