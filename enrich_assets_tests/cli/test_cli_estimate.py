@@ -225,7 +225,7 @@ def test_neither_dagster_nor_litellm_is_loaded(told: Told) -> None:
         )
         _, code, *loaded = done.stdout.splitlines()[-1].split()
         assert code in ("0", "None")
-        assert not set(loaded) & {"dagster", "litellm", "pandas", "matplotlib"}
+        assert not set(loaded) & {"dagster", "litellm", "pandas"}
 
 
 @pytest.mark.parametrize(

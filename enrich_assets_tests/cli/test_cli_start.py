@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-HEAVY = ("dagster", "pandas", "pyarrow", "litellm", "sqlalchemy", "matplotlib", "trafilatura", "httpx")
+HEAVY = ("dagster", "pandas", "pyarrow", "litellm", "sqlalchemy", "trafilatura", "httpx")
 LOADED = """
 import sys
 sys.argv = ["enrich", *sys.argv[1:]]
@@ -53,7 +53,7 @@ def test_help_imports_nothing_heavy(empty_place: Any) -> None:
 
 def test_runs_watch_and_show_do_without_dagster_and_pandas(demo_place: Any) -> None:
     for arguments in (("runs",), ("watch", "latest", "--once"), ("show", "latest")):
-        assert not loaded(demo_place, *arguments) & {"dagster", "pandas", "litellm", "matplotlib"}
+        assert not loaded(demo_place, *arguments) & {"dagster", "pandas", "litellm"}
 
 
 def test_looking_into_an_empty_place_leaves_no_folder_behind(empty_place: Any, call: Any) -> None:

@@ -1,14 +1,12 @@
 """Letters: the font of figures, how wide a text is in it, and texts that fit their place.
 
-Belongs here: what can be said of a text before it is drawn. The font is DejaVu Sans, which matplotlib brings; only its
-file is used, for importing matplotlib takes longer than painting all figures of a run.
+Belongs here: what can be said of a text before it is drawn. The font is DejaVu Sans, with its licence in `fonts/`.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from functools import cache, lru_cache
-from importlib.util import find_spec
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ FAMILY = "DejaVu Sans"
 CAP = 0.73
 """Height of a capital letter, as a share of the size of the font."""
 LABEL_CHARACTERS = 34
+_FONTS = Path(__file__).parent / "fonts"
 _MEASURED = 100.0
 """Size in which texts are measured: large, so that no rounding to whole dots is in it."""
 
@@ -30,7 +29,7 @@ def font(size: float, is_bold: bool = False) -> FreeTypeFont:
 
     name = "DejaVuSans-Bold.ttf" if is_bold else "DejaVuSans.ttf"
     # The plain layout is the same on every machine; the other one is only there where its library is.
-    return ImageFont.truetype(_folder() / name, size, layout_engine=ImageFont.Layout.BASIC)
+    return ImageFont.truetype(_FONTS / name, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def readable(text: str, longest: int = LABEL_CHARACTERS) -> str:
@@ -68,14 +67,6 @@ def fitting(text: str, room: float, size: float = 8.5, *, is_bold: bool = False)
         else:
             high = middle - 1
     return shown[:low].rstrip() + "…"
-
-
-@cache
-def _folder() -> Path:
-    found = find_spec("matplotlib")
-    if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError("matplotlib, whose font figures are written in, is not installed")
-    return Path(found.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
 
 
 def _is_wide(character: str) -> bool:
