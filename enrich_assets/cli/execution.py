@@ -19,6 +19,7 @@ from enrich_assets.cli.progress import sure_of_cost
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
 from enrich_assets.defs.budgets import check_budget
+from enrich_assets.defs.ended import stands_out
 from enrich_assets.defs.estimating import how_far_off
 from enrich_assets.defs.launch import Launched, close_dead_launches, execute
 from enrich_assets.defs.registered import registration_of
@@ -58,7 +59,7 @@ def phases_with_failed_rows(place: Place, graph: Graph, run_id: str) -> tuple[Ph
     """The phases of a run whose artifacts say that rows of them failed, in order."""
     found = envelopes_of(graph, run_id, place.store, every_file=False)
     envelopes = {name: envelope for name, envelope in found.items() if isinstance(envelope, Envelope)}
-    return tuple(one for one in graph.phases if one.name in envelopes and envelopes[one.name].counts.failed)
+    return tuple(one for one in graph.phases if one.name in envelopes and envelopes[one.name].counts.rows_failed)
 
 
 def execute_and_tell(
@@ -114,6 +115,8 @@ def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], 
     out = console()
     progress = read_progress(place.ledger, run_id, graph.names)
     out.print()
+    for note in stands_out(graph, run_id, place.store):
+        out.print(f"! {clean(note)}", style="yellow", soft_wrap=True)
     out.print(f"run {run_id}, cost {money(progress.cost)}")
     for note in sure_of_cost(progress.unsettled):
         out.print(note)

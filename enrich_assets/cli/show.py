@@ -142,7 +142,7 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
         if isinstance(envelope, Envelope):
             entry |= {
                 "duration_seconds": round(envelope.duration_seconds, 3),
-                "counts": envelope.counts.model_dump(),
+                "counts": envelope.counts.shown(),
                 "usage": envelope.usage.model_dump(),
                 "checks_failed": [check.name for check in envelope.checks if not check.passed],
             }

@@ -19,7 +19,11 @@ class Frozen(BaseModel):
 
 
 class Counts(Frozen):
-    """Rows of a phase. Every input row is kept, dropped or failed: `rows_in == kept + dropped + failed`."""
+    """Rows of a phase. Every input row is kept, dropped or failed: `rows_in == kept + dropped + failed`.
+
+    A fan-out phase (`scraped`: articles of sources) also loses rows on their way. People are shown `rows_dropped` and
+    `rows_failed`, which count these too, so that every place shows the same numbers.
+    """
 
     rows_in: int = 0
     kept: int = 0
@@ -35,9 +39,39 @@ class Counts(Frozen):
     failed_by_kind: dict[str, int] = Field(default_factory=dict)
 
     @property
+    def rows_dropped(self) -> int:
+        """Rows of the table of dropped rows."""
+        return sum(self.dropped_by_reason.values())
+
+    @property
+    def rows_failed(self) -> int:
+        """Rows of the table of failed rows."""
+        return sum(self.failed_by_kind.values())
+
+    @property
+    def failed_on_the_way(self) -> int:
+        """Rows that a fan-out phase tried to create and could not."""
+        return self.rows_failed - self.failed
+
+    @property
+    def tried_on_the_way(self) -> int:
+        """Rows that a fan-out phase tried to create; 0 elsewhere."""
+        return self.created + self.rows_dropped - self.dropped + self.failed_on_the_way
+
+    @property
+    def rows_judged(self) -> int:
+        """Rows that have an outcome: those of the artifact, the dropped and the failed ones."""
+        return self.rows_out + self.rows_dropped + self.rows_failed
+
+    @property
     def quality_score(self) -> float | None:
-        """Share of the rows that pass every rule of the phase, 0–1; None where there were none."""
-        return self.kept / self.rows_in if self.rows_in else None
+        """Share of the judged rows that pass every rule of the phase, 0–1; None where there were none."""
+        return self.rows_out / self.rows_judged if self.rows_judged else None
+
+    def shown(self) -> dict[str, Any]:
+        """The counts under the names and in the numbers that people are shown."""
+        numbers = {"dropped": self.rows_dropped, "failed": self.rows_failed, "judged": self.rows_judged}
+        return {**self.model_dump(), **numbers}
 
 
 class Usage(Frozen):

@@ -25,6 +25,8 @@ EnrichError
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class EnrichError(Exception):
     """Base of all errors of this package.
@@ -102,6 +104,39 @@ class ArtifactRefused(ArtifactError):
 
 class DeclarationError(EnrichError):
     """A phase is declared or written wrongly."""
+
+
+_DEFECTS = (NameError, AttributeError, TypeError, NotImplementedError, AssertionError)
+_PACKAGE = f"{Path(__file__).parents[1]}/"
+
+
+def is_own_defect(error: BaseException) -> bool:
+    """Whether an error comes from the program and not from the row that it met: something cannot be imported, or this
+    package's own code breaks. Each further row would meet it too, so it is never one row's failure."""
+    if isinstance(error, ImportError):
+        return True
+    if not isinstance(error, _DEFECTS) or isinstance(error, EnrichError):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+def defect_error(error: BaseException) -> DeclarationError:
+    """The error that ends a phase which met a defect of the program."""
+    where = ""
+    trace = error.__traceback__
+    while trace is not None:
+        where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    lacking = isinstance(error, ImportError)
+    return DeclarationError(
+        f"the program cannot go on: {type(error).__name__}: {str(error)[:300]} ({where}). No row is at fault.",
+        fix="Answers so far are kept. "
+        + ("Install what is missing" if lacking else "Report it, or go back to the version before")
+        + ", then resume the run.",
+    )
 
 
 class PhaseFailed(EnrichError):

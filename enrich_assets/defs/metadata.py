@@ -64,10 +64,9 @@ def materialization_metadata(result: PhaseResult, *, path: str, folder: str) -> 
             break
     shown |= {
         "rows_in": counts.rows_in,
-        "kept": counts.kept,
-        # Rows of the tables of dropped and failed rows, of which a fan-out phase has more than it had inputs.
-        "dropped": sum(counts.dropped_by_reason.values()),
-        "failed": sum(counts.failed_by_kind.values()),
+        "kept": counts.rows_out,
+        "dropped": counts.rows_dropped,
+        "failed": counts.rows_failed,
     }
     if counts.quality_score is not None:
         shown["quality_score"] = round(counts.quality_score, 4)

@@ -15,12 +15,14 @@ from enrich_assets.core import errors
 from enrich_assets.core.errors import RunIdError
 from enrich_assets.core.run_id import valid_run_id
 from enrich_assets.core.units import money
+from enrich_assets.defs.ended import stands_out
 from enrich_assets.defs.new_run import RUN_TAG
 from enrich_assets.defs.resources import LEDGER, STORE, opened
 from enrich_assets.defs.webhook import WEBHOOK_URL, message, send, ui_link, webhook_is_set
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.progress import unknown_outcomes
+from enrich_assets.store.store import Store
 
 _PARTITION_TAG = "dagster/partition"
 _SENSOR_SECONDS = 15
@@ -38,7 +40,7 @@ def failure_sensor(
         name,
         dg.DagsterRunStatus.FAILURE,
         f"Tells the webhook of {WEBHOOK_URL} of each launch that failed: phase, reason, rows, cost, and how to go on.",
-        lambda context, ledger: failure_message(context, graphs, jobs, keys, ledger),
+        lambda context, _, ledger: failure_message(context, graphs, jobs, keys, ledger),
     )
 
 
@@ -48,7 +50,7 @@ def success_sensor(name: str, graphs: Sequence[Graph]) -> dg.SensorDefinition:
         name,
         dg.DagsterRunStatus.SUCCESS,
         f"Tells the webhook of {WEBHOOK_URL} of each launch that is done: phases, rows, cost, and how to look at it.",
-        lambda context, ledger: success_message(context, graphs, ledger),
+        lambda context, store, ledger: success_message(context, graphs, store, ledger),
     )
 
 
@@ -82,7 +84,7 @@ def failure_message(
     return message(f"{_named(run_id, registered)} failed{where}", facts, settings=registered["settings"])
 
 
-def success_message(context: Any, graphs: Sequence[Graph], ledger: Ledger) -> str:
+def success_message(context: Any, graphs: Sequence[Graph], store: Store, ledger: Ledger) -> str:
     """The message about a launch that succeeded; '' for one that is not ours, or executed no phase."""
     launch = context.dagster_run
     run_id = launch.tags.get(_PARTITION_TAG, "")
@@ -100,6 +102,7 @@ def success_message(context: Any, graphs: Sequence[Graph], ledger: Ledger) -> st
             f"{max(row['rows_out'] for row in tables):,} in, {tables[-1]['rows_out']:,} out" if tables else "none",
         ),
         ("cost", _cost(run_id, ledger)),
+        *(("stands out", sentence) for sentence in stands_out(graph, run_id, store)),
         ("launch", ui_link(f"runs/{launch.run_id}")),
         ("next", f"enrich show {run_id}" if is_complete else f"enrich resume {run_id}"),
     ]
@@ -111,8 +114,8 @@ def _sensor(name: str, status: dg.DagsterRunStatus, description: str, told: Any)
     def tell(context):  # type: ignore[no-untyped-def]  # Dagster reads annotations, and as text refuses them
         if not webhook_is_set():
             return dg.SkipReason(f"{WEBHOOK_URL} is not set: nobody is told.")
-        with opened(context.resources) as (_, ledger):
-            text = told(context, ledger)
+        with opened(context.resources) as (store, ledger):
+            text = told(context, store, ledger)
         if text:
             send(text, context.log)
         return None

@@ -141,7 +141,8 @@ class Outcomes:
 
     def first_failure(self) -> str:
         """Message of the first failed row."""
-        return str(self._failed.table()[0].column("failure_message")[0].as_py()) if len(self._failed) else ""
+        failed = self.failed_table()
+        return str(failed.column("failure_message")[0].as_py()) if failed.num_rows else ""
 
     def counts(self) -> Counts:
         """The counts of the phase. Reasons and kinds of a fan-out phase include those of rows on their way."""
@@ -186,6 +187,7 @@ class Outcomes:
         for lost, failed in found.failed:
             self._failed_on_the_way.add(_failed(lost, failed), index)
             self._kinds[failed.kind] += 1
+            self.waiting += failed.waits
         self._fill_sides(found.side, index)
         if found.failure is not None:
             self.fail(row, found.failure.kind, found.failure.message, index)

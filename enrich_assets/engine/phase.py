@@ -41,10 +41,14 @@ class Drop:
 
 @dataclass(frozen=True)
 class Failed:
-    """A created row that could not be made: `kind` is countable (`http 404`, `timeout`), `message` for people."""
+    """A created row that could not be made: `kind` is countable (`http 404`, `timeout`), `message` for people.
+
+    `waits`: the cause may pass, so that resume tries again.
+    """
 
     kind: str
     message: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True)

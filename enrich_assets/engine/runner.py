@@ -192,12 +192,17 @@ async def _tell(job: Job, meter: Meter, outcomes: Outcomes) -> None:
 
 
 def _refuse_too_many_failures(job: Job, counts: Counts, outcomes: Outcomes) -> None:
-    if counts.rows_in and counts.failed / counts.rows_in > job.shared.max_failed_fraction:
-        kinds = ", ".join(f"{n} × {kind}" for kind, n in sorted(counts.failed_by_kind.items()))
-        raise PhaseFailed(
-            f"{counts.failed} of {counts.rows_in} rows failed ({kinds}); the first: "
-            f"{outcomes.first_failure().rstrip('. ')}.",
-            where=job.phase.name,
-            fix=f"Answers so far are kept. A cause outside: mend it, then enrich resume {job.run.run_id}. A cause in "
-            f"settings, which never change: a new run, enrich run --like {job.run.run_id} --set key=value.",
-        )
+    failed, tried, of = counts.failed, counts.rows_in, "rows"
+    if not tried or failed / tried <= job.shared.max_failed_fraction:
+        failed, tried, of = counts.failed_on_the_way, counts.tried_on_the_way, "pages"
+        if not tried or failed / tried <= job.shared.max_failed_pages:
+            return
+    kinds = ", ".join(f"{n} × {kind}" for kind, n in sorted(counts.failed_by_kind.items()))
+    key = "max_failed_fraction" if of == "rows" else "max_failed_pages"
+    raise PhaseFailed(
+        f"{failed} of {tried} {of} failed ({kinds}); the first: {outcomes.first_failure().rstrip('. ')}.",
+        where=job.phase.name,
+        fix=f"Answers so far are kept. A cause outside: mend it, then enrich resume {job.run.run_id}. A cause in "
+        f"settings, which never change: a new run, enrich run --like {job.run.run_id} --set key=value ({key} is the "
+        "share that may fail).",
+    )

@@ -40,7 +40,9 @@ class EngineSettings(Settings):
     """Wait before the first retry in seconds; it doubles with each further one."""
     max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
     """A phase with a larger share of failed rows fails as a whole."""
-
+    max_failed_pages: float = Field(default=0.5, ge=0, le=1)
+    """`scraped`, and every phase that makes rows out of rows, fails as a whole when a larger share of the rows that it
+    tried to make failed: articles whose page could not be read. A smaller share is a finding."""
     row_seconds: float = Field(default=900.0, gt=0, le=86_400)
     """Deadline of one row of a phase, retries included and waits for its turn not; one that misses it waits for the
     next resume."""

@@ -22,6 +22,8 @@ from enrich_assets.core.errors import (
     EnrichError,
     StorageError,
     TransientError,
+    defect_error,
+    is_own_defect,
 )
 from enrich_assets.engine.asking import Asker
 from enrich_assets.engine.clients import Clients, Prompt
@@ -254,6 +256,8 @@ class _row_boundary:
         concerns_all = (EndpointError, StorageError, DeclarationError, LeaseLost, BudgetReached)
         if isinstance(error, concerns_all) or not isinstance(error, Exception):
             return False
+        if is_own_defect(error):
+            raise defect_error(error) from error
         if isinstance(error, CallError):
             self._outcomes.waiting += isinstance(error, TransientError)
             self._outcomes.fail(self._row, error.kind, str(error), self._index)

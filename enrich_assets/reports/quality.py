@@ -32,6 +32,14 @@ REASONS_LIMIT = 30
 TEXT_LIMIT = 300
 """Characters of a title, value or detail that are shown."""
 
+_COUNTED = {
+    "judged": "rows_judged",
+    "rows_out": "rows_out",
+    "kept": "rows_out",
+    "dropped": "rows_dropped",
+    "failed": "rows_failed",
+}
+
 
 class Missing(Frozen):
     """A column with cells that are null, not a number or an empty text."""
@@ -48,7 +56,8 @@ class PhaseQuality(Frozen):
 
     phase: str
     number: int
-    rows_in: int
+    judged: int
+    """Rows that have an outcome: for a phase that makes rows of others, those that it tried to make too."""
     rows_out: int
     kept: int
     dropped: int
@@ -93,7 +102,7 @@ class QualityContent(Frozen):
     graph: str
     title: str
     rows_judged: int = 0
-    """Sum of the rows that came into the phases."""
+    """Sum of the rows that the phases judged."""
     kept: int = 0
     dropped: int = 0
     failed: int = 0
@@ -129,7 +138,7 @@ def content(material: Material) -> QualityContent:
     }
     costs = [phase.cost for phase in phases]
     known = sum(cost for cost in costs if cost is not None)
-    judged = sum(phase.rows_in for phase in phases)
+    judged = sum(phase.judged for phase in phases)
     made = QualityContent(
         run_id=material.run.run_id,
         graph=material.run.graph.name,
@@ -154,7 +163,7 @@ def _phase(material: Material, name: str, envelope: Envelope) -> PhaseQuality:
     return PhaseQuality(
         phase=name,
         number=envelope.number,
-        **{field: getattr(counts, field) for field in ("rows_in", "rows_out", "kept", "dropped", "failed")},
+        **{name: getattr(counts, field) for name, field in _COUNTED.items()},
         score=counts.quality_score,
         checks=len(envelope.checks),
         checks_failed=sum(not check.passed for check in envelope.checks),
@@ -222,12 +231,12 @@ def _short(value: Any) -> str:
 def _provenance(quality: QualityContent, material: Material) -> Iterator[tuple[str, Origin]]:
     for name in ("kept", "dropped", "failed", "checks", "checks_failed", "seconds", "cost"):
         yield f"/{name}", Origin(artifact="quality", field=f"sum of /phases/*/{name}")
-    yield "/rows_judged", Origin(artifact="quality", field="sum of /phases/*/rows_in")
+    yield "/rows_judged", Origin(artifact="quality", field="sum of /phases/*/judged")
     yield "/known_cost", Origin(artifact="quality", field="sum of the known /phases/*/cost")
     if quality.score is not None:
         yield "/score", Origin(artifact="quality", field="ratio of /kept to /rows_judged")
     for index, phase in enumerate(quality.phases):
-        fields = {name: f"envelope.counts.{name}" for name in ("rows_in", "rows_out", "kept", "dropped", "failed")}
+        fields = {name: f"envelope.counts.{field}" for name, field in _COUNTED.items()}
         fields |= {"score": "envelope.counts.quality_score", "seconds": "envelope.duration_seconds"}
         fields["cost"] = cost_field(material.envelopes[phase.phase].usage)
         for name, field in fields.items():

@@ -166,7 +166,7 @@ def _line(material: Material, name: str, envelope: Envelope) -> PhaseLine:
         phase=name,
         number=envelope.number,
         makes=makes,
-        **{field: getattr(envelope.counts, field) for field in COUNTED},
+        **{name: getattr(envelope.counts, field) for name, field in COUNTED.items()},
         waiting=envelope.counts.waiting,
         problems=problems,
         failed_by_kind=clean(envelope.counts.failed_by_kind),
@@ -188,7 +188,7 @@ def _provenance(summary: SummaryContent, material: Material) -> Iterator[tuple[s
             yield f"/totals/{name}", Origin(artifact="summary", field=f"sum of /phases/*/{name}")
     yield "/totals/known_cost", Origin(artifact="summary", field="sum of the known /phases/*/cost")
     for index, line in enumerate(summary.phases):
-        fields = {name: f"envelope.counts.{name}" for name in (*COUNTED, "waiting")}
+        fields = {name: f"envelope.counts.{field}" for name, field in (COUNTED | {"waiting": "waiting"}).items()}
         fields |= {name: f"envelope.usage.{name}" for name in _USAGE}
         fields |= {"seconds": "envelope.duration_seconds", "cost": cost_field(material.envelopes[line.phase].usage)}
         for name, field in fields.items():

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from enrich_assets.core.errors import FinalError
+from enrich_assets.core.errors import DeclarationError, EnrichError, FinalError
 from enrich_assets.engine.clients import Extracted, Page, PageSelectors
 from enrich_assets.web.extraction_worker import LENGTHS, extracted_of, page_message
 
@@ -237,7 +237,9 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return bytes(pieces)
 
 
-def _refusal(page: Page, reply: dict[str, Any], memory_bytes: int) -> FinalError:
+def _refusal(page: Page, reply: dict[str, Any], memory_bytes: int) -> EnrichError:
+    if "broken" in reply:
+        return DeclarationError(str(reply["broken"]), fix=str(reply["fix"]))
     if "error" in reply:
         return FinalError(str(reply["error"]), where=page.url, fix=str(reply["fix"]), kind=str(reply["kind"]))
     if "memory" in reply:

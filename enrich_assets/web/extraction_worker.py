@@ -23,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from enrich_assets.core.errors import EnrichError
+from enrich_assets.core.errors import EnrichError, defect_error, is_own_defect
 from enrich_assets.engine.clients import Extracted, Page
 
 LENGTHS = struct.Struct("!II")
@@ -138,6 +138,9 @@ def _reply(head: dict[str, Any], body: bytes) -> dict[str, Any]:
     except MemoryError:
         return {"memory": True}
     except Exception as error:  # the boundary to the parent, which says of which page it was
+        if is_own_defect(error):
+            broken = defect_error(error)
+            return {"broken": broken.what, "fix": broken.fix}
         return {"defect": f"{type(error).__name__}: {str(error)[:200]}"}
 
 

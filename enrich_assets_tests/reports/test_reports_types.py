@@ -15,7 +15,7 @@ from enrich_assets.core import entry_points
 from enrich_assets.core.errors import ArtifactMissing, DeclarationError, EnrichError, UserError
 from enrich_assets.graphs.intelligence.report_content import Origin
 from enrich_assets.reports import kinds
-from enrich_assets.reports.kinds import PUBLISHED, Rendering, ReportType, files_of, make, report_type, type_names
+from enrich_assets.reports.kinds import PUBLISHED, ReportType, files_of, make, report_type, type_names
 from enrich_assets.reports.material import Material
 from enrich_assets.reports.numbers import disagreeing
 from enrich_assets.reports.origins import Artifacts
@@ -122,14 +122,13 @@ def test_the_quality_page_counts_missing_values_and_shows_the_rows(tmp_path: Pat
     assert row.find("a")["href"] == "https://c.example/1"
 
 
-def test_parts_of_a_row_that_were_left_out_are_told_apart_from_rows(tmp_path: Path) -> None:
+def test_rows_that_a_phase_lost_on_their_way_count_where_all_others_do(tmp_path: Path) -> None:
     material = Material.of(published(tmp_path))
-    report = report_type("quality")
-    content = report.content(material)
-    told = "A row that comes into tier1 makes several"
-    assert told not in str(report.files(content, Rendering(material=material)))
-    phases = [p.model_copy(update={"dropped": 0}) if p.phase == "tier1" else p for p in content.phases]
-    assert told in str(report.files(content.model_copy(update={"phases": phases}), Rendering(material=material)))
+    scraped = next(p for p in report_type("quality").content(material).phases if p.phase == "scraped")
+    counts = material.envelopes["scraped"].counts
+    assert scraped.failed == sum(counts.failed_by_kind.values())
+    assert scraped.judged == scraped.kept + scraped.dropped + scraped.failed
+    assert scraped.kept == counts.rows_out
 
 
 def test_pages_have_one_heading_in_order_labelled_controls_and_table_heads(tmp_path: Path) -> None:

@@ -32,7 +32,15 @@ def result(table: pa.Table | None, **given: Any) -> PhaseResult:
     values: dict[str, Any] = {
         "dropped": table_of(dropped, DROPPED_COLUMNS),
         "failed": table_of(failed, FAILED_COLUMNS),
-        "counts": Counts(rows_in=15, kept=12, dropped=1, failed=2, dropped_by_reason={"near_duplicate": 1}),
+        "counts": Counts(
+            rows_in=15,
+            kept=12,
+            dropped=1,
+            failed=2,
+            rows_out=12,
+            dropped_by_reason={"near_duplicate": 1},
+            failed_by_kind={"malformed": 2},
+        ),
         "table": table,
         "volatile": ("seconds",),
     }

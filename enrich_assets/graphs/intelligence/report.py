@@ -146,8 +146,8 @@ def _step(name: str, envelope: Envelope) -> FunnelStep:
     return FunnelStep(
         phase=name,
         number=envelope.number,
-        has_rows=bool(envelope.columns) or any(getattr(counts, field) for field in COUNTED),
-        **{field: getattr(counts, field) for field in COUNTED},
+        has_rows=bool(envelope.columns) or any(getattr(counts, field) for field in COUNTED.values()),
+        **{name: getattr(counts, field) for name, field in COUNTED.items()},
         dropped_by_reason=_largest_first(counts.dropped_by_reason),
         failed_by_kind=_largest_first(counts.failed_by_kind),
         failed_checks=[

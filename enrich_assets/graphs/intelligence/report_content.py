@@ -16,7 +16,15 @@ DIMENSIONS = ("relevance", "impact", "novelty", "credibility", "actionability")
 """The five dimensions of an article's score, each 0–10."""
 SCORE_COLUMNS = {**{name: name for name in DIMENSIONS}, "total": "tier3_score", "final": "final_score"}
 """Field of Scores → column of the articles' tables."""
-COUNTED = ("rows_in", "kept", "dropped", "failed", "created", "rows_out")
+COUNTED = {
+    "rows_in": "rows_in",
+    "kept": "rows_out",
+    "dropped": "rows_dropped",
+    "failed": "rows_failed",
+    "created": "created",
+    "rows_out": "rows_out",
+}
+"""Counts of a phase that reports show → where its envelope's counts have them."""
 """The counts that the funnel takes from an envelope."""
 
 

@@ -77,8 +77,8 @@ def _of_articles(articles: Sequence[Article], history: Mapping[str, Envelope]) -
 
 def _of_funnel(funnel: Sequence[FunnelStep]) -> Iterator[tuple[str, Origin]]:
     for index, step in enumerate(funnel):
-        for field in COUNTED:
-            yield f"/funnel/{index}/{field}", Origin(artifact=step.phase, field=f"envelope.counts.{field}")
+        for name, field in COUNTED.items():
+            yield f"/funnel/{index}/{name}", Origin(artifact=step.phase, field=f"envelope.counts.{field}")
         for field in ("dropped_by_reason", "failed_by_kind"):
             for key in getattr(step, field):
                 origin = Origin(artifact=step.phase, field=f"envelope.counts.{field}[{key}]")

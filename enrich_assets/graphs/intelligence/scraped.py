@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from enrich_assets.core.errors import CallError, EndpointError, EnrichError
+from enrich_assets.core.errors import CallError, EndpointError, EnrichError, TransientError, is_own_defect
 from enrich_assets.core.fingerprint import sha256
 from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.clients import Clients, Extracted, Page
@@ -210,8 +210,8 @@ async def _text(page: Page, source: Source, clients: Clients) -> Extracted:
 def _failed(error: Exception) -> Failed:
     """What `error` means for the one entry or source; raises what concerns every other one too."""
     if isinstance(error, CallError) and not isinstance(error, EndpointError):
-        return Failed(error.kind, str(error))
-    if isinstance(error, EnrichError):
+        return Failed(error.kind, str(error), waits=isinstance(error, TransientError))
+    if isinstance(error, EnrichError) or is_own_defect(error):
         raise error
     return Failed(f"defect: {type(error).__name__}", str(error))
 

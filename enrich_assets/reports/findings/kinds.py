@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enrich_assets.engine.phase import Phase
-from enrich_assets.reports.findings import drops, requests, scores, sources
+from enrich_assets.reports.findings import drops, losses, requests, scores, sources
 from enrich_assets.reports.findings.finding import Kind
 
 KINDS = (
+    Kind("nothing_left", drops.leaves_rows_out, losses.nothing_left),
+    Kind("pages_failed", losses.makes_rows, losses.pages_failed),
     Kind("one_source_dominates", sources.reads_sources, sources.one_source_dominates),
     Kind("source_gone_silent", sources.reads_sources, sources.source_gone_silent),
     Kind("scores_pile_up", scores.gives_scores, scores.scores_pile_up),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from enrich_assets.engine.phase import Phase
+from enrich_assets.engine.shapes import EMBEDDED_MODEL
 from enrich_assets.reports.findings.finding import Facts, Found, percent, rows_where
 
 PILE_SHARE = 0.5
@@ -47,7 +48,7 @@ def scores_pile_up(facts: Facts) -> Iterator[Found]:
         if share >= PILE_SHARE and top["values"] is not None:
             yield Found(
                 f"{top['counts']:,} of {table.num_rows:,} rows, {percent(share)}, have the {name} {top['values']:g}.",
-                "Scores that are alike do not rank: give the prompt a scale with examples, or ask another model.",
+                f"Scores that are alike do not rank: {_remedy(facts, name)}.",
                 rows_where(table, name, top["values"], value=f"{top['values']:g}"),
             )
 
@@ -62,10 +63,27 @@ def dimension_never_varies(facts: Facts) -> Iterator[Found]:
         if len(values) == 1 and values[0] is not None:
             yield Found(
                 f"{name} is {values[0]:g} for all {table.num_rows:,} rows.",
-                f"It adds nothing to the order: say in the prompt what a low and a high {name} is, or weigh it 0.",
+                f"It adds nothing to the order: {_told_apart(facts, name)}weigh it 0.",
                 rows_where(table, name, values[0], value=f"{values[0]:g}"),
                 severity="notice",
             )
+
+
+def _asks(facts: Facts) -> bool:
+    """Whether a prompt gave the scores: the embedded model and phases of rules have none."""
+    return facts.phase.prompt is not None and bool(set(facts.usage.models) - {EMBEDDED_MODEL})
+
+
+def _remedy(facts: Facts, name: str) -> str:
+    if _asks(facts):
+        return "give the prompt a scale with examples, or ask another model"
+    if facts.phase.prompt is not None:
+        return "name keywords that tell the articles apart, or ask a model"
+    return f"the keywords and limits in the settings of {facts.phase.name} tell these rows apart no further"
+
+
+def _told_apart(facts: Facts, name: str) -> str:
+    return f"say in the prompt what a low and a high {name} is, or " if _asks(facts) else ""
 
 
 def _points_columns(phase: Phase) -> list[str]:

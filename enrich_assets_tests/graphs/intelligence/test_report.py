@@ -122,10 +122,10 @@ def test_every_origin_leads_to_the_very_number() -> None:
         shown = at(content, pointer)
         field = origin["field"]
         if field.startswith("envelope."):
-            value: Any = HISTORY[origin["artifact"]].model_dump()
+            value: Any = HISTORY[origin["artifact"]]
             path, _, key = field.removeprefix("envelope.").partition("[")
             for name in path.split("."):
-                value = value[name]
+                value = getattr(value, name)
             assert shown == (value[key.rstrip("]")] if key else value), pointer
         elif not origin["row_id"]:
             assert field.startswith(("rows", "distinct ", "sum of ")), pointer
