@@ -18,7 +18,7 @@ import aiohttp
 import psutil
 
 from benchmarks import judged
-from enrich_assets.engine.asking import schema_of
+from enrich_assets.engine.answer_schema import schema_of
 from enrich_assets.engine.job import Job
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.prompts import load_prompt

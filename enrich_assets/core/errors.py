@@ -26,6 +26,7 @@ EnrichError
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class EnrichError(Exception):
@@ -188,9 +189,16 @@ class TransientError(CallError):
 
 
 class MalformedAnswer(CallError):
-    """An answer came and cannot be used. The reason goes into the next prompt."""
+    """An answer came and cannot be used. The reason goes into the next prompt.
+
+    `fallback`: what becomes of the row when no further answer is better, in place of its failure: a `Drop`, say.
+    """
 
     kind = "malformed"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", kind: str = "", fallback: Any = None) -> None:
+        super().__init__(what, where=where, fix=fix, kind=kind)
+        self.fallback = fallback
 
 
 class FinalError(CallError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from enrich_assets.defs.past_runs import asked_model
-from enrich_assets.engine.asking import schema_of
+from enrich_assets.engine.answer_schema import schema_of
 from enrich_assets.engine.estimate import Estimate
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
@@ -65,7 +65,7 @@ def assumed_of(
         batch = int(settings.get("batch", 1)) if phase.batched else 1
         own = graph.settings_of(phase, resolved)
         _, characters = typical_prompt(phase, graph.columns(phase), own, batch=batch)
-        tokens_out = batch * answer_characters(schema_of(phase.answer)) / CHARACTERS_A_TOKEN
+        tokens_out = batch * answer_characters(schema_of(phase.answer_for(own))) / CHARACTERS_A_TOKEN
         return Assumed(passes=passes, tokens_in=characters / CHARACTERS_A_TOKEN, tokens_out=tokens_out)
     texts = [float(value) for name, value in settings.items() if name.endswith("_characters")]
     length = _prompt_characters(phase) + (max(texts) if texts else TEXT_CHARACTERS)

@@ -141,6 +141,7 @@ class _Walk:
         self._phase = phase
         self._settings = graph.settings_of(phase, resolved)
         self._template = load_prompt(phase.prompt)
+        self._answer = phase.answer_for(self._settings)
         renewal = ledger.renewal(run_id, phase.name)
         self._calls = _KnownCalls(
             ledger,
@@ -184,7 +185,6 @@ class _Walk:
         phase, prompts = self._phase, list[Prompt]()
         columns = _columns(phase, row)
         before = self._calls.meter.answers_reused
-        assert phase.answer is not None
 
         def prompt(note: str) -> Prompt:
             prompts.append(self._template.render(row=columns, settings=self._settings, note=note))
@@ -193,7 +193,7 @@ class _Walk:
         try:
             outcome = await self._asker.ask_until(
                 prompt,
-                phase.answer,
+                self._answer,
                 lambda found: phase.function(row, found, self._settings),
                 model=str(self._settings.model),
             )

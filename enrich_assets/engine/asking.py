@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from enrich_assets.core.errors import FinalError, MalformedAnswer
+from enrich_assets.engine.answer_schema import batch_schema, former_schema_of, schema_of
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import ModelReply, ModelTransport, Prompt, Weight
 from enrich_assets.engine.requests import Reply, Request
@@ -53,7 +54,8 @@ class Asker:
             "messages": _messages(prompt),
             "schema": schema_of(answer),
         }
-        return Request("model", content)
+        former = former_schema_of(answer)
+        return Request("model", content, former=None if former is None else {**content, "schema": former})
 
     def is_known(self, request: Request) -> bool:
         """Whether the ledger holds the answer."""
@@ -70,7 +72,8 @@ class Asker:
         """What `decide` makes of the first answer that is valid and that it accepts.
 
         `prompt(note)` renders the prompt; `note` says what was wrong before. `decide` rejects an answer by raising
-        MalformedAnswer. Raises MalformedAnswer when the attempts run out, and whatever the call raises.
+        MalformedAnswer. When the attempts run out, gives the error's `fallback` or raises it; raises whatever the
+        call raises.
         """
         note = ""
         for attempt in range(1, self._attempts + 1):
@@ -80,6 +83,8 @@ class Asker:
                 return await self._decided(request, answer, decide, model)
             except MalformedAnswer as error:
                 if attempt == self._attempts:
+                    if error.fallback is not None:
+                        return cast(T, error.fallback)
                     raise
                 # The number makes every repetition a request of its own: with the same reason twice, the ledger
                 # would otherwise give the same useless answer again.
@@ -134,7 +139,8 @@ class Asker:
                 row_ids=row_ids,
                 weigh=lambda: self._transport.weigh(model, _messages(prompt), schema),
             )
-        except (MalformedAnswer, FinalError):
+        except (MalformedAnswer, FinalError) as error:
+            self._calls.journal.note("batch_asked_alone", rows=len(requests), problem=error.what)
             return True
         return any(replies) or not any(map(self.is_known, requests))
 
@@ -152,20 +158,6 @@ class Asker:
         return _reply(await self._transport.complete(content["model"], content["messages"], content["schema"]))
 
 
-@lru_cache(maxsize=128)
-def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
-    """JSON schema of an answer as it is sent; not to be changed by who gets it.
-
-    Docstrings of classes are left out: they are words for readers of the code, and mending one asks nothing again.
-    What the model has to know of a field stands in the field's description.
-    """
-    schema = answer.model_json_schema()
-    schema.pop("description", None)
-    for definition in schema.get("$defs", {}).values():
-        definition.pop("description", None)
-    return schema
-
-
 def parsed(text: str, answer: type[A]) -> A:
     """The validated answer in a raw text; raises MalformedAnswer that names what is wrong with it."""
     body = text.strip()
@@ -178,26 +170,6 @@ def parsed(text: str, answer: type[A]) -> A:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:3]]
         raise MalformedAnswer("; ".join(problems)) from None
-
-
-def batch_schema(answer: type[BaseModel], rows: int) -> dict[str, Any]:
-    """JSON schema of the answer to a prompt of several rows: `{"rows": [{"id": 1, "answer": …}, …]}`."""
-    inner = {name: value for name, value in schema_of(answer).items() if name != "$defs"}
-    definitions = schema_of(answer).get("$defs", {})
-    item = {
-        "type": "object",
-        "properties": {"id": {"type": "integer", "minimum": 1, "maximum": rows}, "answer": inner},
-        "required": ["id", "answer"],
-        "additionalProperties": False,
-    }
-    schema = {
-        "title": f"{answer.__name__}Rows",
-        "type": "object",
-        "properties": {"rows": {"type": "array", "items": item, "minItems": rows, "maxItems": rows}},
-        "required": ["rows"],
-        "additionalProperties": False,
-    }
-    return {**schema, "$defs": definitions} if definitions else schema
 
 
 class _Item(BaseModel):

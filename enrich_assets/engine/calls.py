@@ -106,8 +106,17 @@ class Calls:
         )
 
     def known(self, request: Request, *, not_before: datetime | None = None) -> Stored | None:
-        """The answer that the ledger already holds for the request, if it is fresh enough."""
-        stored = self._answers.find_answer(request.hash, not_before=self._earliest(request, not_before))
+        """The answer that the ledger already holds for the request, or for its former form, if it is fresh enough."""
+        earliest = self._earliest(request, not_before)
+        stored = self._counting(request.hash, earliest)
+        # An upgrade must not make anyone pay again: the former form of a request is the same question.
+        if stored is None and request.former_hash is not None:
+            stored = self._counting(request.former_hash, earliest)
+        return stored
+
+    def _counting(self, request_hash: str, not_before: datetime | None) -> Stored | None:
+        """The stored answer to a hash, unless this run has to ask again."""
+        stored = self._answers.find_answer(request_hash, not_before=not_before)
         if stored is None or stored.final is None:
             return stored
         if stored.final_kind.startswith(NOTHING_ANSWERED) and stored.run_id == self.run_id:

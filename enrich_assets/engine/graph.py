@@ -17,7 +17,7 @@ from pydantic import Field, create_model
 from enrich_assets.core.errors import DeclarationError, UnknownPhase
 from enrich_assets.core.fingerprint import code_fingerprint, fingerprint, sha256
 from enrich_assets.core.settings import Settings, inherited_fields, validated_settings
-from enrich_assets.engine.asking import schema_of
+from enrich_assets.engine.answer_schema import schema_of
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.settings import EngineSettings

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from enrich_assets.core.fingerprint import code_fingerprint, fingerprint
-from enrich_assets.engine.asking import schema_of
+from enrich_assets.engine.answer_schema import schema_of
 from enrich_assets.engine.graph import prompt_files
 from enrich_assets.engine.phase import Phase
 

@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 from enrich_assets.core.errors import DeclarationError
 from enrich_assets.core.settings import Settings
+from enrich_assets.engine.answer_schema import SchemaExtra, narrowed
 from enrich_assets.engine.columns import Column
 
 Row = Mapping[str, Any]
@@ -137,6 +138,7 @@ class Phase:
     reads: tuple[str, ...] = ()
     prompt: Path | None = None
     answer: type[BaseModel] | None = None
+    schema_extra: SchemaExtra | None = None
     batched: bool = False
     without_model: Callable[..., BaseModel] | None = None
     select: Callable[..., Mapping[str, Drop]] | None = None
@@ -150,6 +152,11 @@ class Phase:
     def description(self) -> str:
         """The function's docstring: the text that the UI shows."""
         return inspect.getdoc(self.function) or ""
+
+    def answer_for(self, settings: Any) -> type[BaseModel]:
+        """The model of the answer, its JSON schema narrowed by what the settings say of it."""
+        assert self.answer is not None
+        return self.answer if self.schema_extra is None else narrowed(self.answer, self.schema_extra(settings))
 
     @property
     def asks_a_model(self) -> bool:
@@ -169,6 +176,7 @@ def ask(
     without_model: Callable[..., BaseModel],
     adds: Mapping[str, Column],
     settings: type[Settings],
+    schema_extra: SchemaExtra | None = None,
     batched: bool = False,
     select: Callable[..., Mapping[str, Drop]] | None = None,
     figures: Sequence[Figure] = (),
@@ -177,9 +185,11 @@ def ask(
     """Declares `function(row, answer, settings) -> dict | Drop`, pure.
 
     `reads`: the columns the prompt sees, and nothing else. `prompt`: a template beside the module (see
-    engine.prompts). `batched`: K rows travel in one request, K = `settings.batch`. `without_model(row, settings)`
-    gives the answer of the embedded model. `select(kept, settings)` may drop further rows by looking at all kept
-    ones together (`kept`: list of rows with the added columns; returns row_id → Drop); it is recomputed, never paid.
+    engine.prompts). `schema_extra(settings)` gives what the answer's JSON schema says besides the model, by field (see
+    engine.answer_schema): only what the rendered prompt says too, never a bound that decides. `batched`: K rows travel
+    in one request, K = `settings.batch`. `without_model(row, settings)` gives the answer of the embedded model.
+    `select(kept, settings)` may drop further rows by looking at all kept ones together (`kept`: list of rows with the
+    added columns; returns row_id → Drop); it is recomputed, never paid.
 
     The function may raise MalformedAnswer to have the model asked again with that reason.
     """
@@ -196,6 +206,7 @@ def ask(
                 reads=tuple(reads),
                 prompt=Path(inspect.getfile(function)).parent / prompt,
                 answer=answer,
+                schema_extra=schema_extra,
                 batched=batched,
                 without_model=without_model,
                 select=select,

@@ -21,17 +21,24 @@ NOTHING_ANSWERED = "transient/"
 class Request:
     """One request by its content: everything that is sent and can change the answer, and nothing else.
 
-    `max_age`: an answer counts when it is at most this old when the run begins (None: for ever).
+    `max_age`: an answer counts when it is at most this old when the run begins (None: for ever). `former`: the content
+    that an earlier version sent for the same question; what was answered to that counts too.
     """
 
     kind: Literal["model", "page", "search"]
     content: Mapping[str, Any]
     max_age: timedelta | None = None
+    former: Mapping[str, Any] | None = None
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of kind and content."""
         return fingerprint({"kind": self.kind, "content": self.content})
+
+    @cached_property
+    def former_hash(self) -> str | None:
+        """The hash under which an earlier version kept the answer; None where none asked otherwise."""
+        return None if self.former is None else fingerprint({"kind": self.kind, "content": self.former})
 
 
 @dataclass(frozen=True)

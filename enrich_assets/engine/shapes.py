@@ -134,8 +134,8 @@ async def run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], ou
     """Runs a phase that asks a model a question about each row, several rows a request where it is batched, until all
     are done or `stop`."""
     phase = job.phase
-    assert phase.answer is not None and phase.prompt is not None and phase.without_model is not None
-    answer, model = phase.answer, str(settings.model)
+    assert phase.prompt is not None and phase.without_model is not None
+    model = str(settings.model)
     asker.uses(model)
     if model == EMBEDDED_MODEL:
         for index, row in enumerate(rows):
@@ -148,7 +148,7 @@ async def run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], ou
                     return
         _select(phase, settings, outcomes)
         return
-    template = load_prompt(phase.prompt)
+    template, answer = load_prompt(phase.prompt), phase.answer_for(settings)
     size = int(settings.batch) if phase.batched else 1
 
     async def ask_alone(index: int, row: Row) -> None:

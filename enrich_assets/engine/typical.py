@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from enrich_assets.engine.asking import batch_schema, schema_of
+from enrich_assets.engine.answer_schema import batch_schema, schema_of
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.prompts import load_prompt
@@ -57,14 +57,15 @@ def is_sieve(settings: Mapping[str, Any]) -> bool:
 
 def typical_prompt(phase: Phase, columns: Mapping[str, Column], settings: Any, *, batch: int) -> tuple[str, int]:
     """The prompt of an `ask` phase for rows of typical length, and the characters of what is sent with it."""
-    assert phase.prompt is not None and phase.answer is not None
+    assert phase.prompt is not None
     row = {name: _typical_value(name, columns.get(name)) for name in ("row_id", *phase.reads)}
     template = load_prompt(phase.prompt)
     if batch > 1:
         prompt = template.render_batch(rows=[row] * batch, settings=settings)
     else:
         prompt = template.render(row=row, settings=settings)
-    schema = schema_of(phase.answer) if batch == 1 else batch_schema(phase.answer, batch)
+    answer = phase.answer_for(settings)
+    schema = schema_of(answer) if batch == 1 else batch_schema(answer, batch)
     text = f"{prompt.system}\n{prompt.user}"
     return text, len(text) + len(json.dumps(schema))
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from enrich_assets.core.errors import FinalError, MalformedAnswer
+from enrich_assets.engine.answer_schema import narrowed
 from enrich_assets.engine.clients import Clients
 from enrich_assets.engine.prompts import PromptTemplate
 from enrich_assets.evidence.answering import Reader, answer, quoted
@@ -26,6 +28,11 @@ from enrich_assets.evidence.verify import Claim, Finding
 from enrich_assets.models.definitions import definition_sentence
 from enrich_assets.models.settings import EXTRACTIVE
 from enrich_assets.web.urls import canonicalize
+
+MOST_CLAIMS = 3
+"""As the prompts of the graphs say."""
+LONGEST_QUOTE, LONGEST_BACKGROUND = 400, 500
+"""Characters of one sentence, and of three: without a limit a small model writes on until its tokens run out."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,16 @@ class PassageClaims(BaseModel):
     claims: list[PassageClaim]
 
 
+def claims_about(passages: int) -> dict[str, dict[str, Any]]:
+    """What the prompt says of the claims about so many passages, as keywords of the schema."""
+    return {
+        "claims": {"maxItems": MOST_CLAIMS},
+        "PassageClaim.passage": {"minimum": 1, "maximum": passages},
+        "PassageClaim.quote": {"minLength": 1, "maxLength": LONGEST_QUOTE},
+        "PassageClaim.background": {"minLength": 1, "maxLength": LONGEST_BACKGROUND},
+    }
+
+
 async def find_background(
     clients: Clients, subject: Subject, *, settings: LookupSettings, prompt: PromptTemplate
 ) -> Background:
@@ -117,8 +134,9 @@ async def _told_by_model(
         return []
     told = [{"number": number, "text": passage.text} for number, passage in passages.items()]
     row = {"about": question.about, "sought": question.sought, "passages": told}
+    form = narrowed(PassageClaims, claims_about(len(passages)))
     try:
-        said = await clients.llm.ask(prompt.render(row=row, settings=settings), PassageClaims, model=settings.model)
+        said = await clients.llm.ask(prompt.render(row=row, settings=settings), form, model=settings.model)
     except (FinalError, MalformedAnswer):
         # The article is worth more than one background: without a usable answer nothing is known of the entity.
         return []

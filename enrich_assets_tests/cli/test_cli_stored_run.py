@@ -132,6 +132,17 @@ def test_code_that_changed_makes_every_phase_again_out_of_known_answers(stored: 
     assert in_ledger(stored, "SELECT id, request_hash, superseded FROM enrich_answers ORDER BY id") == answers
 
 
+@pytest.mark.usefixtures("other_code")
+def test_an_estimate_knows_that_its_answers_are_known(stored: Any, call: Callable[..., Any]) -> None:
+    for name in ("initialized", "scraped", "tier1"):
+        done = call(stored, "run", TITLE, "--only", name)
+        assert done.exit_code == 0, done.output
+    told = call(stored, "estimate", TITLE, "--json")
+    assert told.exit_code == 0, told.output
+    (tier2,) = (phase for phase in json.loads(told.stdout)["phases"] if phase["phase"] == "tier2")
+    assert (tier2["is_done"], tier2["calls"]["high"]) == (False, 0) and tier2["known"] == tier2["rows_in"]["high"]
+
+
 def test_what_a_version_changes_by_intention_is_told() -> None:
     upgrading = (PROJECT / "docs" / "upgrading.md").read_text(encoding="utf-8")
     assert not CHANGED_FROM or f"`{CHANGED_FROM}`" in upgrading

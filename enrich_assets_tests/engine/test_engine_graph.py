@@ -22,7 +22,7 @@ from enrich_assets.core.errors import (
     UnknownPhase,
 )
 from enrich_assets.core.settings import Env, Settings, inherited
-from enrich_assets.engine.asking import batch_schema, schema_of
+from enrich_assets.engine.answer_schema import batch_schema, schema_of
 from enrich_assets.engine.columns import Column, arrow_type, table_of
 from enrich_assets.engine.graph import Graph, prompt_hashes
 from enrich_assets.engine.phase import Selection, ask, row, table

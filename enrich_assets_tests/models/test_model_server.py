@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydantic import BaseModel, Field
 
-from enrich_assets.engine.asking import batch_schema
+from enrich_assets.engine.answer_schema import batch_schema
 from enrich_assets_tests.model_server import ModelServer, answer_to
 
 ROWS = [

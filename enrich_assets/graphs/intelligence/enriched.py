@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from enrich_assets.engine.answer_schema import narrowed
 from enrich_assets.engine.clients import Clients
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Row, row
@@ -131,7 +132,9 @@ async def _named_entities(article: Row, clients: Clients, settings: Settings) ->
         named = [NamedEntity.model_validate({"name": m.name, "kind": m.kind}) for m in mentions]
     else:
         prompt = load_prompt(_ENTITIES_PROMPT).render(row=article, settings=settings)
-        named = (await clients.llm.ask(prompt, NamedEntities, model=settings.model)).entities
+        extra = {"entities": {"maxItems": limit}, "NamedEntity.name": {"minLength": 1, "maxLength": LONGEST_NAME}}
+        answer = narrowed(NamedEntities, extra)
+        named = (await clients.llm.ask(prompt, answer, model=settings.model)).entities
     return list(_usable(named, article))[:limit]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -46,6 +47,15 @@ class Analysis(BaseModel):
     analysis: str = Field(description="The analysis, or an empty text when the article has too little to tell.")
 
 
+def the_length(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The analysis has the length that the prompt asks for, or is empty."""
+    whole = {"type": "string", "minLength": settings.shortest, "maxLength": settings.longest}
+    return {"analysis": {"type": None, "anyOf": [whole, {"type": "string", "maxLength": 0}]}}
+
+
+# With a closing quotation mark or bracket behind it; the full stops of Chinese and Japanese too.
+_SENTENCE_END = re.compile(r"""[.!?…。！？]["'”’»)\]]*$""")
+_SENTENCE_ENDS = re.compile(r"""[.!?…]["'”’»)\]]*(?=\s)|[。！？]["”’」』）]*""")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -63,10 +73,22 @@ def analyses_have_their_length(result: PhaseResult, settings: Settings) -> str |
     return f"{len(wrong)} analyses are out of bounds, for example {wrong[0]} characters" if wrong else None
 
 
+def ended(analysis: str, settings: Settings) -> str:
+    """An analysis as long as the schema lets it be, without the sentence within which the limit cut it off."""
+    # Decoding by the schema ends a text at its last character, wherever that is.
+    if len(analysis) > settings.longest or _SENTENCE_END.search(analysis):
+        return analysis  # it was not cut off: too long, which is said below, or whole
+    whole = max((match.end() for match in _SENTENCE_ENDS.finditer(analysis)), default=0)
+    if whole >= settings.shortest:
+        return analysis[:whole].rstrip()
+    return f"{analysis[: settings.longest - 2].rsplit(None, 1)[0]} …"
+
+
 @ask(
     reads=["title", "text", "source_name"],
     prompt="paraphrased.md",
     answer=Analysis,
+    schema_extra=the_length,
     without_model=summary_of_sentences,
     settings=Settings,
     adds={
@@ -82,10 +104,13 @@ def analyses_have_their_length(result: PhaseResult, settings: Settings) -> str |
 def paraphrased(article: Row, answer: Analysis, settings: Settings) -> dict[str, object] | Drop:
     """One row an article with its analysis of 500 to 600 characters.
 
-    Costs one call an article, and another where the length is wrong or a number does not stand in the text. The
-    embedded model takes whole sentences of the article instead of writing.
+    Costs one call an article, and another where the length is wrong or a number does not stand in the text; an article
+    whose every analysis invents a number is dropped. The embedded model takes whole sentences of the article instead
+    of writing.
     """
     analysis = " ".join(answer.analysis.split())
+    if len(answer.analysis) >= settings.longest:
+        analysis = ended(analysis, settings)
     if not analysis:
         return Drop("too_little_prose", detail="the text has too few whole sentences for an analysis")
     if not settings.shortest <= len(analysis) <= settings.longest:
@@ -95,5 +120,6 @@ def paraphrased(article: Row, answer: Analysis, settings: Settings) -> dict[str,
     told = set(_NUMBER.findall(f"{article['title']} {article['text']}"))
     invented = [number for number in _NUMBER.findall(analysis) if number not in told]
     if invented:
-        raise MalformedAnswer(f"the number {invented[0]} does not stand in the article")
+        problem = f"the number {invented[0]} does not stand in the article"
+        raise MalformedAnswer(problem, fallback=Drop("invented_number", invented[0], problem))
     return {"analysis": analysis, "analysis_characters": len(analysis)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from enrich_assets.core.errors import MalformedAnswer
@@ -41,6 +43,14 @@ class Verdict(BaseModel):
     reason: str = Field(description="One line: why this relevance.", min_length=1, max_length=300)
 
 
+def what_the_prompt_says(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The category is one of those that the prompt lists, the relevance a whole number of its scale."""
+    # Whole, because llama.cpp's grammars keep the bounds of integers and not those of other numbers: a small model
+    # answered 495897. https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
+    listed = [*(category.id for category in settings.categories), NO_CATEGORY]
+    return {"relevance": {"type": "integer"}, "category": {"enum": listed}}
+
+
 def relevance_by_keywords(article: Row, settings: Settings) -> Verdict:
     """The stand-in without a model: density of the keywords, where they stand, and the reader's interests."""
     opening = " ".join(sentences(article["text"])[:4])
@@ -67,6 +77,7 @@ def relevance_by_keywords(article: Row, settings: Settings) -> Verdict:
     reads=["title", "text", "source_name"],
     prompt="tier2.md",
     answer=Verdict,
+    schema_extra=what_the_prompt_says,
     batched=True,
     without_model=relevance_by_keywords,
     settings=Settings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -65,6 +66,12 @@ class Assessment(BaseModel):
 
 
 DIMENSIONS = tuple(Weights.model_fields)
+
+
+def whole_numbers(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Each dimension is a whole number of its scale: grammars keep the bounds of no other numbers."""
+    return {name: {"type": "integer"} for name in DIMENSIONS}
+
 
 _IMPACT = (
     "billion",
@@ -197,6 +204,7 @@ def scores_vary(result: PhaseResult, settings: Settings) -> str | None:
     reads=["title", "text", "source_name", "source_weight", "category"],
     prompt="tier3.md",
     answer=Assessment,
+    schema_extra=whole_numbers,
     without_model=five_dimensions_by_cues,
     settings=Settings,
     select=keep_the_best,
