@@ -33,6 +33,7 @@ class Gate:
         self._bearable = min(slots, _UNTIL_ANSWERED)
         self._has_answered = False
         self._has_refused = False
+        self._answers = 0
         self._successes = 0
         self._round_trip = 0.0
         self._wave_ends = 0.0
@@ -95,7 +96,20 @@ class Gate:
             self._rest(rests_until)
         self._wire.resize(self.limit)
 
+    def _note_timeout(self, answered: int) -> None:
+        """Narrows the gate after a request that got no answer in its time, during which `answered` others did."""
+        # A small server answers one after the other: with 16 on the wire and 20 s an answer, the last would wait 320 s
+        # for its turn. What is answered in one request's time is what fits (Little's law); half of it leaves room.
+        # Where many are answered meanwhile, one request alone hung, and the gate stays.
+        bearable = max(1, answered // 2)
+        if bearable < self._bearable:
+            self._bearable = bearable
+            self._has_refused = True
+            self._successes = 0
+            self._wire.resize(self.limit)
+
     def _note_answer(self, seconds: float) -> None:
+        self._answers += 1
         self._round_trip += 0.1 * (seconds - self._round_trip) if self._has_answered else seconds
         if not self._has_answered:
             self._has_answered = True
@@ -140,12 +154,13 @@ class Gate:
 class _Passage:
     """One request's way over the wire."""
 
-    __slots__ = ("_gate", "_left_at", "_tokens")
+    __slots__ = ("_answers_before", "_gate", "_left_at", "_tokens")
 
     def __init__(self, gate: Gate, tokens: int) -> None:
         self._gate = gate
         self._tokens = tokens
         self._left_at = 0.0
+        self._answers_before = 0
 
     async def __aenter__(self) -> None:
         gate = self._gate
@@ -158,7 +173,7 @@ class _Passage:
             await gate._enter(self._tokens)
         elif places.inside < places.room:
             places.inside += 1
-            self._left_at = now
+            self._left_at, self._answers_before = now, gate._answers
             return
         else:
             await places.enter()
@@ -166,7 +181,7 @@ class _Passage:
                 # It was handed a place while the endpoint rests.
                 places.leave()
                 await gate._enter(self._tokens)
-        self._left_at = time.monotonic()
+        self._left_at, self._answers_before = time.monotonic(), gate._answers
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -174,6 +189,8 @@ class _Passage:
         gate = self._gate
         if kind is None or issubclass(kind, (MalformedAnswer, FinalError)):
             gate._note_answer(time.monotonic() - self._left_at)
+        elif isinstance(error, TransientError) and error.kind == "timeout":
+            gate._note_timeout(gate._answers - self._answers_before)
         gate._wire.leave()
 
 

@@ -226,3 +226,32 @@ def test_a_request_that_hangs_blocks_nobody_and_a_cancelled_one_gives_its_place_
         return left
 
     assert asyncio.run(go()) == 1
+
+
+@pytest.mark.parametrize(("answered", "limit"), [(0, 1), (1, 1), (6, 3), (60, 16)])
+def test_requests_that_time_out_leave_as_many_slots_as_were_answered_in_their_time(answered: int, limit: int) -> None:
+    async def go() -> int:
+        gate = Gate(16)
+        await passes(gate)
+        assert gate.limit == 16
+        first, second = gate.wire(10), gate.wire(10)
+        await first.__aenter__()
+        await second.__aenter__()
+        await passes(gate, answered)
+        for late in (first, second):
+            await late.__aexit__(TransientError, TransientError("late", kind="timeout"), None)
+        return gate.limit
+
+    assert asyncio.run(go()) == limit
+
+
+def test_a_gate_that_time_outs_narrowed_widens_again_with_answers() -> None:
+    async def go() -> tuple[int, int]:
+        gate = Gate(16)
+        await passes(gate)
+        await passes(gate, error=TransientError("late", kind="timeout"))
+        narrow = gate.limit
+        await passes(gate, 3)
+        return narrow, gate.limit
+
+    assert asyncio.run(go()) == (1, 3)
