@@ -31,6 +31,7 @@ from enrich_assets.engine.series import LATEST, series_named, series_of
 from enrich_assets.graphs.catalog import graph_named
 from enrich_assets.graphs.finding import latest_complete
 from enrich_assets.store.artifacts import Loaded
+from enrich_assets.store.root import storage_name
 from enrich_assets.store.store import Store
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ def open_run(
 
     `storage` is a folder or URL; without it ENRICH_STORAGE, else ./data. Raises UnknownRun, StorageError.
     """
-    store = Store.from_environment() if storage is None else Store(storage)
+    store = _store(storage)
     known = graph_named(graph)
     return Run(store, known, _run_id(reference, known, store))
 
 
 def open_runs(*, graph: str = "intelligence", storage: str | os.PathLike[str] | None = None) -> list[Run]:
     """All runs of a graph that published anything, oldest first."""
-    store = Store.from_environment() if storage is None else Store(storage)
+    store = _store(storage)
     known = graph_named(graph)
     return [Run(store, known, run_id) for run_id in store.runs(known.name) if _has_published(known, run_id, store)]
 
@@ -204,6 +205,10 @@ class Run:
             fix = f"Phases: {', '.join(self.graph.names)}."
             raise UnknownPhase(f"{phase!r} is no phase of {self.graph.name}.", fix=fix)
         return phase
+
+
+def _store(storage: str | os.PathLike[str] | None) -> Store:
+    return Store.from_environment() if storage is None else Store(storage_name(os.fspath(storage)))
 
 
 def _run_id(reference: str, graph: Graph, store: Store) -> str:

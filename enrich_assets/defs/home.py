@@ -8,11 +8,15 @@ https://docs.dagster.io/deployment/oss/dagster-yaml
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from enrich_assets.core.errors import UserError
+from enrich_assets.core.named_paths import spelled_out
 
+_URL_PARTS = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -26,8 +30,11 @@ def enter_home(say: Callable[[str], None]) -> Path:
     storage = os.environ.get("ENRICH_STORAGE", "").strip()
     if not storage:
         os.environ["ENRICH_STORAGE"] = str(default_home() / "data")
-    elif "://" not in storage:
-        os.environ["ENRICH_STORAGE"] = str(Path(storage).expanduser().absolute())
+    else:
+        from enrich_assets.store.root import storage_name
+
+        os.environ["ENRICH_STORAGE"] = storage_name(storage)
+    _refuse_unreadable(home)
     if named and home != default_home():
         say(f"DAGSTER_HOME is {home}: runs appear in that instance's UI.")
     os.environ["DAGSTER_HOME"] = str(home)
@@ -41,10 +48,27 @@ def default_home() -> Path:
 
 
 def _home(named: str) -> Path:
-    home = Path(named).expanduser()
-    if not home.is_absolute() or not home.is_dir():
+    home = spelled_out(named, "DAGSTER_HOME")
+    or_own = "unset it to use the project's own."
+    if not (named.startswith("~") or Path(named).is_absolute()):
         raise UserError(
-            f"DAGSTER_HOME is set to {named!r}, which is no absolute path of a folder.",
-            fix="Set it to an existing folder, or unset it to use the project's own.",
+            f"DAGSTER_HOME is set to {named!r}, which means another folder wherever a command is called.",
+            fix=f"Set it to the whole path: export DAGSTER_HOME={shlex.quote(str(home))}; or {or_own}",
+        )
+    if not home.is_dir():
+        raise UserError(
+            f"DAGSTER_HOME is set to {named!r}, and {'that is no folder' if home.exists() else 'there is none'}.",
+            fix=f"Make it: mkdir -p {shlex.quote(str(home))}; or set it to a folder that there is, or {or_own}",
         )
     return home.resolve()
+
+
+def _refuse_unreadable(home: Path) -> None:
+    """Raises UserError for a path that Dagster takes for a URL with parts: its databases would stand elsewhere."""
+    found = _URL_PARTS.search(str(home))
+    if found:
+        raise UserError(
+            f"Dagster cannot keep its databases in {str(home)!r}: it takes {found.group()!r} in the name for a part "
+            "of a URL.",
+            fix="Set DAGSTER_HOME to a folder without '?' and without '%' before two hexadecimal digits in its path.",
+        )

@@ -19,6 +19,7 @@ import dagster as dg
 
 from enrich_assets.core.errors import SettingsError, UserError
 from enrich_assets.core.files import is_local, local_path
+from enrich_assets.core.named_paths import spelled_out
 from enrich_assets.core.run_id import run_id_at
 from enrich_assets.defs.registered import settings_tag
 from enrich_assets.defs.resources import LEDGER, STORE, opened
@@ -68,7 +69,7 @@ def inbox_folder(graph: Graph, store: Store) -> Path:
             f"storage is remote ({store.root}), and {INBOX} is not set.",
             fix=f"Set {INBOX} to a local folder, in which settings files are dropped.",
         )
-    folder = Path(named).expanduser() if named else local_path(store.root) / "inbox"
+    folder = spelled_out(named, INBOX) if named else local_path(store.root) / "inbox"
     return folder / graph.name if graph.prefixed else folder
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from enrich_assets.core.errors import UserError
+from enrich_assets.core.named_paths import spelled_out
 from enrich_assets.defs.registered import settings_tag
 from enrich_assets.defs.resources import LEDGER, STORE, opened
 from enrich_assets.defs.runs import Origin, begin_run
@@ -62,7 +62,7 @@ def _begin(context: Any, graph: Graph, origin: Origin) -> tuple[str, dict[str, s
     named = os.environ.get(DAILY_SETTINGS, "").strip() or DEFAULT_PRESET
     given: dict[str, Any] = {"preset": named}
     if named.endswith((".yaml", ".yml", ".json")):
-        path = Path(named).expanduser()
+        path = spelled_out(named, DAILY_SETTINGS)
         given = {"values": load_settings_file(path), "where": str(path), "series": series_of_file(path)}
     with opened(context.resources) as (store, ledger):
         run_id = begin_run(graph, store=store, ledger=ledger, instance=context.instance, origin=origin, **given)

@@ -15,18 +15,22 @@ from upath import UPath
 
 from enrich_assets.core.errors import StorageError
 from enrich_assets.core.files import is_local, local_path, read_bytes, remove, write_atomic
+from enrich_assets.core.named_paths import spelled_out
 
 _DEFAULT_ROOT = "data"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|file:/", re.IGNORECASE)
+_WHOLE_FILE_URL = re.compile(r"file:/(?://)?[^/]", re.IGNORECASE)
 MINIMUM_FREE_BYTES = 50_000_000
 """Room that a storage must have before a run begins."""
 
 
 def root_from(environment: Mapping[str, str]) -> UPath:
-    """The folder or URL of ENRICH_STORAGE, by default `./data`.
+    """The folder or URL of ENRICH_STORAGE, by default `./data`; a folder with its whole path.
 
-    Raises StorageError for what cannot be opened, and for remote storage without ENRICH_LEDGER_URL.
+    Raises StorageError for what cannot be opened, and for remote storage without ENRICH_LEDGER_URL, UserError for the
+    home of an unknown user.
     """
-    name = environment.get("ENRICH_STORAGE", "").strip() or _DEFAULT_ROOT
+    name = storage_name(environment.get("ENRICH_STORAGE", "").strip() or _DEFAULT_ROOT)
     try:
         root = UPath(name)
     except (ValueError, ImportError) as error:
@@ -47,6 +51,19 @@ def root_from(environment: Mapping[str, str]) -> UPath:
             fix="Set ENRICH_LEDGER_URL to a Postgres database, or ENRICH_STORAGE to a local folder.",
         )
     return root
+
+
+def storage_name(named: str) -> str:
+    """A storage as it is named, the path of a folder spelled out; raises StorageError for a URL of part of a path."""
+    if not _URL.match(named):
+        return str(spelled_out(named, "ENRICH_STORAGE"))
+    if named.lower().startswith("file:") and not _WHOLE_FILE_URL.match(named):
+        raise StorageError(
+            "a file URL has a whole path.",
+            where=named,
+            fix="Write file:///folder/data with three slashes, or the path itself.",
+        )
+    return named
 
 
 def check_writable(root: UPath, minimum_free_bytes: int) -> None:

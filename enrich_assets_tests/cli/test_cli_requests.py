@@ -167,17 +167,42 @@ def test_remote_storage_needs_a_ledger(empty_place: Any, call: Any, monkeypatch:
         assert "secret" not in done.stderr
 
 
-def test_a_dagster_home_that_is_no_folder_is_refused(
-    empty_place: Any, call: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_dagster_home_that_cannot_be_used_is_refused_with_what_to_write(
+    empty_place: Any, call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ENRICH_STORAGE", str(empty_place.storage))
-    for named in (str(empty_place.home / "nowhere"), "relative/folder"):
-        monkeypatch.setenv("DAGSTER_HOME", named)
+    (tmp_path / "file").touch()
+    (tmp_path / "a?b").mkdir()
+    (tmp_path / "a%41b").mkdir()
+    for named, what, fix in (
+        (tmp_path / "no where", "there is none", f"mkdir -p '{tmp_path / 'no where'}'"),
+        (tmp_path / "file", "that is no folder", "unset it"),
+        ("./relative", "wherever a command is called", f"export DAGSTER_HOME={tmp_path / 'relative'}"),
+        (tmp_path / "a?b", "it takes '?' in the name", "Set DAGSTER_HOME to"),
+        (tmp_path / "a%41b", "it takes '%41' in the name", "Set DAGSTER_HOME to"),
+        ("~nobody-of-that-name", "there is no home of", "whole path"),
+    ):
+        monkeypatch.setenv("DAGSTER_HOME", str(named))
         for arguments in (["demo"], ["runs"], ["ui"]):
             done = call(None, *arguments)
             assert done.exit_code == 2
-            assert "DAGSTER_HOME is set to" in done.stderr
+            assert what in done.stderr.replace("\n", " ") and fix in done.stderr, done.stderr
     assert not empty_place.storage.exists()
+    assert not list((tmp_path / "a?b").iterdir()) and not (tmp_path / "a").exists()
+
+
+def test_a_dagster_home_may_have_a_tilde_spaces_and_signs(
+    empty_place: Any, call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENRICH_STORAGE", str(empty_place.storage))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for named in ("~/My homes (ü)", str(tmp_path / "a#b & c")):
+        home = Path(named.replace("~", str(tmp_path)))
+        home.mkdir()
+        monkeypatch.setenv("DAGSTER_HOME", named)
+        done = call(None, "run", "--preset", "demo", "--prepare")
+        assert done.exit_code == 0, done.stderr
+        assert (home / "history" / "runs.db").is_file()
 
 
 def test_a_broken_dagster_yaml_is_named(empty_place: Any, call: Any) -> None:

@@ -22,11 +22,13 @@ from enrich_assets.core.errors import (
     DeclarationError,
     RunIdError,
     StorageError,
+    UserError,
 )
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.store.store import Store
 
 GRAPH, RUN = "intelligence", "20260131_093000"
+PHASE = "tier2"
 START = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
 
@@ -338,7 +340,7 @@ def test_latest_is_the_newest_complete_run_by_its_start(store: Store) -> None:
 
 
 def test_the_storage_comes_from_the_environment(tmp_path: Path) -> None:
-    assert str(Store.from_environment({}).root) == "data"
+    assert str(Store.from_environment({}).root) == str(Path.cwd() / "data")
     assert str(Store.from_environment({"ENRICH_STORAGE": str(tmp_path)}).root) == str(tmp_path)
     with pytest.raises(StorageError, match="ENRICH_LEDGER_URL") as caught:
         Store.from_environment({"ENRICH_STORAGE": "memory://bucket"})
@@ -372,3 +374,32 @@ def test_a_storage_that_cannot_be_written_is_said_before_anything_is_paid(
             Store(tmp_path / "new").check_writable()
         assert str(tmp_path / "new") in str(caught.value)
         assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["My data (ü)", "a#b", "a?b=c", "a%41b", "a&b;c", "{}", "./rel", "~/tilde", "./~literal", "file"]
+)
+def test_a_storage_may_have_any_name_and_keeps_its_runs_there(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    where = tmp_path / "me" / "tilde" if name == "~/tilde" else tmp_path / "here" / name
+    named = f"file://{where}" if name == "file" else name
+    store = Store.from_environment({"ENRICH_STORAGE": named})
+    monkeypatch.chdir(tmp_path)  # a storage stays where it was
+    store.publish(result_of(PHASE))
+    store.mark_latest(GRAPH, RUN)
+    assert (where / GRAPH / "latest").resolve() == where / GRAPH / RUN
+    assert (where / GRAPH / "latest" / f"{PHASE}.parquet").is_file()
+    assert all(where in path.parents for path in tmp_path.rglob("*.parquet"))
+    assert Store(where).latest(GRAPH) == RUN
+
+
+def test_a_storage_that_cannot_be_told_is_refused_with_a_way_to_write_it() -> None:
+    for named in ("file://rel/x", "file://localhost/x"):
+        with pytest.raises(StorageError, match="whole path"):
+            Store.from_environment({"ENRICH_STORAGE": named})
+    with pytest.raises(UserError, match="there is no home of '~nobody-of-that-name'"):
+        Store.from_environment({"ENRICH_STORAGE": "~nobody-of-that-name/x"})
