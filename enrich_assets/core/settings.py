@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from enrich_assets.core.errors import SettingsError
+from enrich_assets.core.language_codes import language_code
 from enrich_assets.core.wording import plain_problem
 
 S = TypeVar("S", bound="Settings")
@@ -30,8 +31,13 @@ _SECRET_VALUE = re.compile(
 )
 _QUERY_SECRET = re.compile(r"[?&](?:[\w-]*(?:api_?-?key|token|secret|password|passwd)|key)=[^&\s]{6,}", re.IGNORECASE)
 
-LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
-"""A language by ISO 639-1, as `en`."""
+
+def _normal_code(value: object) -> object:
+    return language_code(value) or value if isinstance(value, str) else value
+
+
+LanguageCode = Annotated[str, BeforeValidator(_normal_code), StringConstraints(pattern=r"^[a-z]{2}$")]
+"""A language by ISO 639-1, as `en`; `pt-BR`, `zh-Hans` and `iw` are read as pt, zh and he."""
 
 
 class Settings(BaseModel):

@@ -12,10 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 from enrich_assets.core.errors import FinalError
+from enrich_assets.core.language_codes import language_code
 from enrich_assets.engine.clients import Extracted, Page, PageSelectors
 from enrich_assets.web import charset
 from enrich_assets.web.dates import as_written, best_date
-from enrich_assets.web.language import language_code, language_of
+from enrich_assets.web.language import language_of
 from enrich_assets.web.linked_data import linked_data
 from enrich_assets.web.markup import html_tree, one_line
 from enrich_assets.web.selectors import Selected, selected

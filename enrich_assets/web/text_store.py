@@ -18,7 +18,7 @@ from enrich_assets.engine.clients import Extracted, Page, PageSelectors
 from enrich_assets.web.extraction_worker import as_json, extracted_of
 
 _ENDING = ".json.gz"
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raised when the rules of `web.extract` give another result for the same bytes."""
 
 

@@ -12,7 +12,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -108,6 +108,8 @@ def _words(annotation: Any) -> str:
     if origin in (Union, UnionType):
         kinds = [_words(argument) for argument in arguments if argument is not NoneType]
         return " or ".join(kinds)
+    if origin is Annotated:
+        return _words(arguments[0])
     if origin is Literal:
         return "one of " + ", ".join(f"`{value}`" for value in arguments)
     if origin is tuple:

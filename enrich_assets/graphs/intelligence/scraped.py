@@ -30,6 +30,7 @@ from enrich_assets.stats.figures.side_bars import SideBars
 from enrich_assets.stats.figures.timeline import Timeline
 from enrich_assets.web.extract import content_hash, is_html
 from enrich_assets.web.forgotten import FORGOTTEN
+from enrich_assets.web.language import decided_language
 from enrich_assets.web.rendered import RenderedPages
 from enrich_assets.web.sources import Entry, entries
 from enrich_assets.web.sources.source import Source
@@ -57,7 +58,9 @@ class Settings(SettingsBase):
         "title": Column(str, "headline"),
         "author": Column(str, "author as the page or the feed names it"),
         "published_at": Column(datetime, "when it was published, UTC; empty where nothing says so"),
-        "language": Column(str, "language of the text, ISO 639-1; empty where unknown"),
+        "language": Column(
+            str, "ISO 639-1: what the source's settings say, else the text, else page or feed; or empty"
+        ),
         "text": Column(str, "text of the article without the page around it"),
         "word_count": Column(int, "words of the text"),
         "content_hash": Column(str, "SHA-256 of the normalised text"),
@@ -161,7 +164,7 @@ async def _article(
         "title": text.title or entry.title,
         "author": text.author or entry.author,
         "published_at": entry.published_at or text.published_at,
-        "language": text.language or entry.language,
+        "language": source.language or decided_language(text.text, text.language or entry.language),
         "text": text.text,
         "word_count": words,
         "content_hash": content_hash(text.text),

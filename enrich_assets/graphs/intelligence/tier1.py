@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from enrich_assets.core.language_codes import same_language
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.core.settings import LanguageCode, inherited
 from enrich_assets.core.settings import Settings as SettingsBase
@@ -96,7 +97,7 @@ def tier1(articles: list[Row], settings: Settings, run: RunInfo, initialized: Ma
 
 
 def _by_rules(article: Row, settings: Settings, oldest: Any) -> dict[str, Any] | Drop:
-    if article["language"] and article["language"] != settings.language:
+    if article["language"] and not same_language(article["language"], settings.language):
         return Drop("wrong_language", article["language"])
     if article["word_count"] < settings.least_words:
         return Drop("too_short", article["word_count"])

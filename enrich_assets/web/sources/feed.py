@@ -13,8 +13,8 @@ from datetime import datetime
 from html import unescape
 
 from enrich_assets.core.errors import FinalError
+from enrich_assets.core.language_codes import language_code
 from enrich_assets.engine.clients import Page, Pages
-from enrich_assets.web.language import language_code
 from enrich_assets.web.markup import one_line, text_of_html
 from enrich_assets.web.moments import AHEAD, FAR_AHEAD, believable
 from enrich_assets.web.sources.entry import Entry, Listing

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from enrich_assets.core.errors import FinalError
+from enrich_assets.core.language_codes import language_code
 from enrich_assets.engine.clients import Page
-from enrich_assets.web.language import language_code
 from enrich_assets.web.markup import one_line
 from enrich_assets.web.moments import as_moment
 from enrich_assets.web.sources.feed import listing_of, looks_like

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from enrich_assets.core.entry_points import check_registered
-from enrich_assets.core.settings import Settings
+from enrich_assets.core.settings import LanguageCode, Settings
 from enrich_assets.web.patterns import matcher
 from enrich_assets.web.selectors import Selectors, compiled
 from enrich_assets.web.sources.kind import GROUP, OWN_KINDS
@@ -33,6 +33,8 @@ class Source(Settings):
     """Listing only: a CSS selector of the links to articles."""
     max_items: int = Field(default=25, ge=1)
     """Newest entries that are read."""
+    language: LanguageCode | None = None
+    """Language of its articles, ISO 639-1, above what their text and the site say; by default these decide."""
     selectors: Selectors = Selectors()
     """Where the source's pages hold what the general rules miss, by CSS."""
     javascript: Literal["never", "when_empty", "always"] = "never"
