@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from enrich_assets.core.scripts import is_unspaced
 from enrich_assets.models.text import cosine, sentences, tfidf, words
 
 # Weights of the three signals; position is the strongest single one in news (Lin and Hovy, ANLP 1997).
@@ -29,24 +30,27 @@ _CLUTTER = re.compile(
     r"share this|follow us|advertisement|photo(?:graph)? by|image:|credit:",
     re.IGNORECASE,
 )
-_FINISHED = re.compile(r"[.!?…。！？][\"'”’»)\]」』]*$")
+_FINISHED = re.compile(r"[.!?…。！？។။\u0e00-\u0eff][\"'”’»)\]」』]*$")
 
 
 def summary(text: str, *, lowest: int, highest: int, query: str | None = None) -> str | None:
     """Whole sentences of `text` in their order, joined by a space: `lowest` to `highest` characters, or None.
+
+    Chinese and Japanese sentences follow each other without a space.
 
     Chosen exactly (0/1 knapsack by dynamic programming) for the highest score per character. A sentence that leans
     on the one before ("He said …") counts little without it, and of two nearly equal sentences only one is taken.
     """
     if lowest > highest:
         return None
+    gap = "" if has_full_width_stops(text) else " "
     scored = _without_repeats(_scored(text, query))
     usable = [s for s in scored if s.is_prose and len(s.text) <= highest]
     best = sorted(usable, key=lambda s: (-s.score, s.index))[:_CANDIDATES]
     for candidates in (best, usable, [s for s in scored if len(s.text) <= highest]):
-        chosen = _knapsack(sorted(candidates, key=lambda s: s.index), lowest, highest)
+        chosen = _knapsack(sorted(candidates, key=lambda s: s.index), lowest, highest, len(gap))
         if chosen is not None:
-            return " ".join(sentence.text for sentence in chosen)
+            return gap.join(sentence.text for sentence in chosen)
     return None
 
 
@@ -84,11 +88,17 @@ def _scored(text: str, query: str | None) -> list[_Scored]:
         score *= 1.0 if finished else 0.3
         score *= 0.2 if clutter else 1.0
         score *= 0.5 if "?" in sentence[-2:] else 1.0
-        score *= 0.6 if len(sentence) < 50 else 1.0
+        # A sentence of twenty Chinese characters says as much as one of fifty Latin ones.
+        score *= 0.6 if len(sentence) < (20 if is_unspaced(sentence) else 50) else 1.0
         score *= 0.6 if _is_quotation(sentence) else 1.0
         is_prose = finished and not clutter and len(words(sentence)) >= 4 and _quotes_close(sentence)
         found.append(_Scored(index, sentence, score, vector, bool(_DANGLING.match(sentence)), is_prose))
     return found
+
+
+def has_full_width_stops(text: str) -> bool:
+    """Whether the sentences of a text end as in Chinese and Japanese."""
+    return text.count("。") > text.count(". ")
 
 
 def _is_quotation(sentence: str) -> bool:
@@ -111,7 +121,7 @@ def _without_repeats(scored: list[_Scored]) -> list[_Scored]:
     return kept
 
 
-def _knapsack(candidates: list[_Scored], lowest: int, highest: int) -> list[_Scored] | None:
+def _knapsack(candidates: list[_Scored], lowest: int, highest: int, gap: int) -> list[_Scored] | None:
     # State: (characters so far, index of the last sentence if it is the one before the next) → (value, chosen).
     # Value is score times length, so that the best filling is the one with the best characters.
     states: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {(0, -1): (0.0, ())}
@@ -122,7 +132,7 @@ def _knapsack(candidates: list[_Scored], lowest: int, highest: int) -> list[_Sco
             if settled not in grown or grown[settled][0] < value:
                 grown[settled] = (value, chosen)
         for (length, last), (value, chosen) in states.items():
-            longer = length + len(sentence.text) + (1 if chosen else 0)
+            longer = length + len(sentence.text) + (gap if chosen else 0)
             if longer > highest:
                 continue
             follows = last == sentence.index - 1 and bool(chosen)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 
+from enrich_assets.core.scripts import UNSPACED, grams, has_unspaced
+
 
 def word_set(listed: str) -> frozenset[str]:
     """The words of a list written as running text."""
@@ -51,7 +53,14 @@ _SENTENCE_OPENERS = word_set(
 _MONTH = word_set("jan feb mar apr jun jul aug sep sept oct nov dec")
 
 _WORD = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[」』”]*")
+# Marks above and below letters are letters of Thai, Lao, Khmer and Burmese, and no `\w`.
+_MARKED_WORD = re.compile(rf"(?:[^\W_]|[{UNSPACED}])+(?:[-'’.&](?:[^\W_]|[{UNSPACED}])+)*")
+_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[」』”]*|[។။]+")
+_CLAUSE = re.compile(r"(?<=[\u0e00-\u0eff])[ \t]+(?=\S)")
+"""Where a clause of Thai or Lao ends: they have no full stop."""
+_SHORT_CLAUSES = 80
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_HANGUL = re.compile("[가-힣]")
 _BREAK = re.compile(r"\s*\n[ \t]*\n\s*|\n")
 _OPENING = "\"'“‘«([—–-•*"
 
@@ -71,7 +80,20 @@ def sentences(text: str) -> list[str]:
                 found.append(block[start : match.end()].strip())
                 start = match.end()
         found.append(block[start:].strip())
-    return [sentence for sentence in found if sentence]
+    return [part for sentence in found if sentence for part in _clauses(sentence)]
+
+
+def _clauses(sentence: str) -> list[str]:
+    """A sentence as it is; in Thai and Lao its clauses, joined up to `_SHORT_CLAUSES` characters."""
+    if len(sentence) <= 2 * _SHORT_CLAUSES or not _CLAUSE.search(sentence):
+        return [sentence]
+    found: list[str] = []
+    start = 0
+    for gap in _CLAUSE.finditer(sentence):
+        if gap.start() - start >= _SHORT_CLAUSES and len(sentence) - gap.end() >= _SHORT_CLAUSES // 2:
+            found.append(sentence[start : gap.start()])
+            start = gap.end()
+    return [*found, sentence[start:]]
 
 
 def paragraphs(text: str) -> list[str]:
@@ -121,7 +143,12 @@ def _ends_sentence(block: str, start: int, match: re.Match[str]) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """The words of `text` in lower case, in order; hyphened words, decimals and model numbers stay whole."""
+    """The words of `text` in lower case, in order; hyphened words, decimals and model numbers stay whole.
+
+    Scripts without spaces give overlapping pieces of two or three characters.
+    """
+    if has_unspaced(text):
+        return [gram for word in _MARKED_WORD.findall(text) for gram in grams(word.lower().replace("’", "'"))]
     return [match.group().lower().replace("’", "'") for match in _WORD.finditer(text)]
 
 
@@ -143,7 +170,10 @@ def stem(word: str) -> str:
 
 
 def keyword_hits(text: str, keywords: Iterable[str]) -> dict[str, int]:
-    """How often each keyword or phrase occurs as whole words; case and a plural s do not matter. No zeros."""
+    """How often each keyword or phrase occurs as whole words; case and a plural s do not matter. No zeros.
+
+    In scripts without spaces it counts wherever it stands; in Korean a word may go on, because endings stick to it.
+    """
     hits = {}
     folded = _folded(text)
     for keyword in keywords:
@@ -164,7 +194,12 @@ def _keyword_pattern(keyword: str) -> tuple[re.Pattern[str] | None, tuple[str, .
     if not parts:
         return None, ()
     joined = r"[\s-]+".join(map(re.escape, parts))
-    pattern = re.compile(rf"(?<!\w){joined}(?:['’]?s|es)?(?!\w)", re.IGNORECASE)
+    # Where no space parts words, any neighbour may be of another word; Korean endings stick to their word.
+    before = "" if _UNSPACED.match(keyword.strip()) else rf"(?<![^\W{UNSPACED}])"
+    after = rf"(?:['’]?s|es)?(?![^\W{UNSPACED}])"
+    if _UNSPACED.match(keyword.strip()[-1]) or _HANGUL.match(keyword.strip()[-1]):
+        after = ""
+    pattern = re.compile(rf"{before}{joined}{after}", re.IGNORECASE)
     return pattern, tuple(_folded(part) for part in parts)
 
 

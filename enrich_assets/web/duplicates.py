@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
-_WORD = re.compile(r"\w+", re.UNICODE)
+from enrich_assets.core.scripts import pieces
+
 PERMUTATIONS = 64
 
 
 def sketch(text: str) -> list[int]:
-    """The MinHash of a text's word triples, 64 integers; equal for equal texts, whatever case and punctuation."""
+    """The MinHash of a text's word triples, 64 integers; equal for equal texts, whatever case and punctuation.
+
+    Triples of characters in scripts without spaces.
+    """
     from rensa import RMinHash
 
-    words = _WORD.findall(text.casefold())
+    words = pieces(text.casefold())
     minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
     minhash.update([" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))])
     return [int(value) for value in minhash.digest()]

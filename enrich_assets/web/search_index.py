@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from enrich_assets.core.scripts import UNSPACED
 from enrich_assets.engine.clients import Hit
 
 SNIPPET_CHARACTERS = 240
 
-# Ideographs and kana stand for themselves, because no space says where a word ends.
-_TOKEN = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+# Characters of scripts without spaces stand for themselves; phrases find the words that they make up.
+_TOKEN = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
+_LONGEST_WORD = 40
 _QUOTED = re.compile(r"[\"“”„]([^\"“”„]+)[\"“”„]")
 
 
@@ -144,10 +146,11 @@ def snippet(text: str, terms: Iterable[str]) -> str:
     places = [at for at in (folded.find(term) for term in terms) if at >= 0]
     start = max(0, min(places, default=0) - SNIPPET_CHARACTERS // 4)
     if start:
-        start = text.find(" ", start) + 1
+        space = text.find(" ", start, start + _LONGEST_WORD)
+        start = space + 1 if space >= 0 else start
     part = text[start : start + SNIPPET_CHARACTERS]
     if start + SNIPPET_CHARACTERS < len(text):
-        part = part.rsplit(None, 1)[0] if " " in part else part
+        part = part.rsplit(None, 1)[0] if " " in part[-_LONGEST_WORD:] else part
     return " ".join(part.split())
 
 

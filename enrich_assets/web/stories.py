@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
+from enrich_assets.core.scripts import pieces
 from enrich_assets.web.markup import text_of
 
 _SHINGLE = 4
@@ -18,7 +18,6 @@ _ASIDE = (
 )
 _WITHIN = "ancestor::p or ancestor::li or ancestor::blockquote or ancestor::pre"
 _PARAGRAPHS = f".//*[({_BLOCKS}) and not({_ASIDE}) and not({_WITHIN})]"
-_WORD = re.compile(r"\w+")
 
 
 def whole_story(tree: Any, text: str) -> str:
@@ -47,5 +46,5 @@ def _paragraph(element: Any) -> str:
 
 
 def _shingles(text: str) -> Counter[tuple[str, ...]]:
-    words = _WORD.findall(text)
+    words = pieces(text)
     return Counter(tuple(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1)))

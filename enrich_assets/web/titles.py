@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from enrich_assets.core.scripts import pieces
 from enrich_assets.web.linked_data import is_article
 from enrich_assets.web.markup import one_line, text_of
 from enrich_assets.web.urls import registered_domain
@@ -76,7 +77,7 @@ def _only_heading(tree: Any) -> str:
 
 
 def _agree(shown: str, stated: str) -> bool:
-    words, others = set(_WORD.findall(shown.casefold())), set(_WORD.findall(stated.casefold()))
+    words, others = set(pieces(shown.casefold())), set(pieces(stated.casefold()))
     # A single word is more often the name of a section.
     return len(words) > 1 and len(words & others) >= _AGREEING_SHARE * len(words)
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from enrich_assets.core.errors import CallError, EndpointError, EnrichError, TransientError, is_own_defect
 from enrich_assets.core.fingerprint import sha256
+from enrich_assets.core.scripts import word_count
 from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.clients import Clients, Extracted, Page
 from enrich_assets.engine.columns import Column
@@ -62,7 +63,10 @@ class Settings(SettingsBase):
             str, "ISO 639-1: what the source's settings say, else the text, else page or feed; or empty"
         ),
         "text": Column(str, "text of the article without the page around it"),
-        "word_count": Column(int, "words of the text"),
+        "word_count": Column(
+            int,
+            "words of the text; where no space parts them, characters by those of an average word",
+        ),
         "content_hash": Column(str, "SHA-256 of the normalised text"),
         "extracted_by": Column(str, "what the text comes from: trafilatura, selectors, json-ld …, or a kind of source"),
         "page_sha256": Column(str, "the raw document in the page store", volatile=True),
@@ -142,7 +146,7 @@ async def _article(
     try:
         clients.pages.refuse_forgotten(entry.url)
         page, text = await _content(source, entry, clients, settings, room, pages)
-        words = len(text.text.split())
+        words = word_count(text.text)
         if not is_html(page) and not words:
             return _Read(named, Drop("not_html", page.content_type), pages)
         if words < settings.least_words:
@@ -191,7 +195,7 @@ async def _content(
     # The article's own document where the source brought it, else the one that its text stands in.
     is_own = entry.page is not None and entry.page.url == entry.url
     carried = entry.full_text or ""
-    if entry.page is not None and carried and (is_own or len(carried.split()) >= settings.least_words):
+    if entry.page is not None and carried and (is_own or word_count(carried) >= settings.least_words):
         about = (entry.title, entry.author, entry.published_at, entry.language)
         return entry.page, Extracted(*about, carried, entry.url, method=source.kind)
     if entry.page is not None and is_own:
@@ -199,7 +203,7 @@ async def _content(
     else:
         page, text = await fetched(rendered=source.javascript == "always")
     is_local = page.url.startswith("file:")  # a browser reads no local document
-    if source.javascript == "when_empty" and not is_local and len(text.text.split()) < settings.least_words:
+    if source.javascript == "when_empty" and not is_local and word_count(text.text) < settings.least_words:
         return await fetched(rendered=True)
     return page, text
 

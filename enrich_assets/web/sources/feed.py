@@ -14,6 +14,7 @@ from html import unescape
 
 from enrich_assets.core.errors import FinalError
 from enrich_assets.core.language_codes import language_code
+from enrich_assets.core.scripts import has_unspaced, word_count
 from enrich_assets.engine.clients import Page, Pages
 from enrich_assets.web.markup import one_line, text_of_html
 from enrich_assets.web.moments import AHEAD, FAR_AHEAD, believable
@@ -155,7 +156,8 @@ def _names(people: tuple[Person, ...], feed: ParsedFeed) -> str:
 
 
 def _full_text(html: str) -> str | None:
-    if html.count(" ") < FULL_TEXT_WORDS - 1 and html.count("\n") < FULL_TEXT_WORDS - 1:
+    is_short = html.count(" ") < FULL_TEXT_WORDS - 1 and html.count("\n") < FULL_TEXT_WORDS - 1
+    if is_short and (html.isascii() or not has_unspaced(html)):
         return None
     text = text_of_html(html)
-    return text if len(text.split()) >= FULL_TEXT_WORDS else None
+    return text if word_count(text) >= FULL_TEXT_WORDS else None
