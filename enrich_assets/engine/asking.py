@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from enrich_assets.core.errors import FinalError, MalformedAnswer
 from enrich_assets.engine.answer_schema import batch_schema, former_schema_of, schema_of
+from enrich_assets.engine.answer_text import parsed
 from enrich_assets.engine.calls import Calls
 from enrich_assets.engine.clients import ModelReply, ModelTransport, Prompt, Weight
 from enrich_assets.engine.requests import Reply, Request
@@ -23,6 +24,16 @@ from enrich_assets.engine.sending import current_row
 
 A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")
+
+
+THINKS_ALOUD = (
+    "The model thinks before it answers. Its thoughts are left out of the answer, are paid as output, and count "
+    "towards max_output_tokens."
+)
+
+
+class _Unusable(MalformedAnswer):
+    """The text of an answer does not hold what was asked for."""
 
 
 class Asker:
@@ -33,6 +44,7 @@ class Asker:
         self._transport = transport
         self._attempts = attempts
         self._parameters: dict[str, dict[str, Any]] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def uses(self, model: str) -> None:
         """Notes that a model works for this phase, the embedded one too."""
@@ -75,7 +87,7 @@ class Asker:
         MalformedAnswer. When the attempts run out, gives the error's `fallback` or raises it; raises whatever the
         call raises.
         """
-        note = ""
+        note, unusable = "", ""
         for attempt in range(1, self._attempts + 1):
             request = self.request(prompt(note), answer, model=model)
             self._calls.meter.models.add(model)
@@ -89,6 +101,12 @@ class Asker:
                 # The number makes every repetition a request of its own: with the same reason twice, the ledger
                 # would otherwise give the same useless answer again.
                 note = error.what if attempt == 1 else f"{error.what} ({attempt} answers so far)"
+                # Told why, it answered alike: a third answer would be paid for the same. What is paid already counts.
+                if isinstance(error, _Unusable):
+                    repeats = error.what == unusable
+                    if repeats and not self.is_known(self.request(prompt(note), answer, model=model)):
+                        raise
+                    unusable = error.what
                 self._calls.meter.retries += 1
                 self._calls.journal.refuse(current_row.get(), error.what, attempt)
         raise AssertionError("unreachable")
@@ -97,12 +115,12 @@ class Asker:
         send, weigh = partial(self._send, request), partial(self._weigh, request)
         reply = await self._calls.make(request, send, endpoint=model, weigh=weigh)
         try:
-            return decide(parsed(str(reply.content.get("text", "")), answer))
+            return decide(_usable(reply, answer))
         except MalformedAnswer:
             if not self._calls.is_to_be_retried(reply):
                 raise
         reply = await self._calls.make(request, send, endpoint=model, weigh=weigh, not_before=self._calls.retry_from)
-        return decide(parsed(str(reply.content.get("text", "")), answer))
+        return decide(_usable(reply, answer))
 
     async def ask_batch(
         self,
@@ -124,8 +142,9 @@ class Asker:
 
         async def send() -> tuple[Reply, list[Mapping[str, Any] | None]]:
             raw = await self._transport.complete(model, _messages(prompt), schema)
+            self._note_habits(model, raw)
             try:
-                return _reply(raw), _split(raw.text, answer, len(requests))
+                return _reply(raw), _split(raw, answer, len(requests))
             except MalformedAnswer as error:
                 error.tokens_in, error.tokens_out, error.cost = raw.tokens_in, raw.tokens_out, raw.cost
                 raise
@@ -155,21 +174,18 @@ class Asker:
 
     async def _send(self, request: Request) -> Reply:
         content = request.content
-        return _reply(await self._transport.complete(content["model"], content["messages"], content["schema"]))
+        raw = await self._transport.complete(content["model"], content["messages"], content["schema"])
+        self._note_habits(content["model"], raw)
+        return _reply(raw)
 
-
-def parsed(text: str, answer: type[A]) -> A:
-    """The validated answer in a raw text; raises MalformedAnswer that names what is wrong with it."""
-    body = text.strip()
-    if body.startswith("```"):
-        body = body.strip("`").removeprefix("json").strip()
-    if not body:
-        raise MalformedAnswer("the answer was empty")
-    try:
-        return answer.model_validate_json(body)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:3]]
-        raise MalformedAnswer("; ".join(problems)) from None
+    def _note_habits(self, model: str, raw: ModelReply) -> None:
+        """Tells once a phase what a model does besides answering, and how its requests had to be put."""
+        if raw.has_thought and ("thinks", model) not in self._told:
+            self._told.add(("thinks", model))
+            self._calls.journal.note("thinks_aloud", model=model, message=THINKS_ALOUD)
+        if raw.adapted and ("adapted", model) not in self._told:
+            self._told.add(("adapted", model))
+            self._calls.journal.note("request_adapted", model=model, **raw.adapted)
 
 
 class _Item(BaseModel):
@@ -181,9 +197,16 @@ class _Items(BaseModel):
     rows: list[_Item]
 
 
-def _split(text: str, answer: type[BaseModel], rows: int) -> list[Mapping[str, Any] | None]:
+def _usable(reply: Reply, answer: type[A]) -> A:
+    try:
+        return parsed(str(reply.content.get("text", "")), answer)
+    except MalformedAnswer as error:
+        raise _Unusable(error.what) from None
+
+
+def _split(raw: ModelReply, answer: type[BaseModel], rows: int) -> list[Mapping[str, Any] | None]:
     contents: list[Mapping[str, Any] | None] = [None] * rows
-    items = parsed(text, _Items).rows
+    items = parsed(raw.text, _Items).rows
     times = Counter(item.id for item in items)
     for item in items:
         # Two answers for one row: which of them is meant cannot be known.
@@ -194,7 +217,7 @@ def _split(text: str, answer: type[BaseModel], rows: int) -> list[Mapping[str, A
             parsed(alone, answer)
         except MalformedAnswer:
             continue
-        contents[item.id - 1] = {"text": alone}
+        contents[item.id - 1] = {"text": alone, **_adapted(raw)}
     return contents
 
 
@@ -204,9 +227,13 @@ def _messages(prompt: Prompt) -> list[dict[str, str]]:
 
 def _reply(raw: ModelReply) -> Reply:
     return Reply(
-        content={"text": raw.text},
+        content={"text": raw.text, **_adapted(raw)},
         tokens_in=raw.tokens_in,
         tokens_out=raw.tokens_out,
         cost=raw.cost,
         seconds=raw.seconds,
     )
+
+
+def _adapted(raw: ModelReply) -> dict[str, Any]:
+    return {"adapted": dict(raw.adapted)} if raw.adapted else {}

@@ -12,6 +12,10 @@ class Backoff:
 
     A server's own wish (Retry-After) is kept exactly, up to `patience`; a request that would have to wait longer is
     given up for this run, because asking earlier than the server wants is of no use.
+
+    A rate limit is no failed attempt: a limit per minute lets nothing through for up to a minute, and a queue of
+    requests waits through many of those. Such a request is given up only when it waited for longer than `patience`
+    and nobody got an answer meanwhile, or was refused `refusals` times so.
     """
 
     attempts: int = 5
@@ -22,6 +26,11 @@ class Backoff:
     def gives_up(self, attempt: int, retry_after: float | None) -> bool:
         """Whether the given failed attempt (1, 2, …) was the last one."""
         return attempt >= self.attempts or (retry_after is not None and retry_after > self.patience)
+
+    @property
+    def refusals(self) -> int:
+        """Most refusals in a row by a rate limit while nobody is answered."""
+        return 4 * self.attempts
 
     def delay(self, attempt: int, retry_after: float | None, draw: Callable[[], float]) -> float:
         """Seconds to wait after the given failed attempt (1, 2, …)."""

@@ -143,6 +143,10 @@ class ModelReply:
     tokens_out: int = 0
     cost: float | None = None
     seconds: float = 0.0
+    has_thought: bool = False
+    """Whether the model thought before it answered: its thoughts are paid like the answer."""
+    adapted: Mapping[str, str] = field(default_factory=dict)
+    """What was sent in another form than intended, because the endpoint refused that: parameter and form."""
 
 
 class Llm(Protocol):

@@ -11,6 +11,7 @@ import contextvars
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -111,8 +112,8 @@ class Sender:
         """
         attempt = 0
         answers_before = self._breaker.answers(endpoint)
+        refused = _Refused()
         while True:
-            attempt += 1
             try:
                 found = await self._once(request, send, endpoint, weight, claim)
             except AskedElsewhere as elsewhere:
@@ -121,20 +122,35 @@ class Sender:
                 claim = await self._wait_for_others(claim, elsewhere.where)
             except TransientError as error:
                 self.add(error)
-                if endpoint and (error.kind == "rate limit" or error.retry_after is not None):
+                is_limit = bool(endpoint) and error.kind == "rate limit"
+                if endpoint and (is_limit or error.retry_after is not None):
                     await self._gates[endpoint].hold(error.retry_after)
                     self.journal.note("endpoint_rests", endpoint=endpoint, kind=error.kind, seconds=error.retry_after)
-                if self._backoff.gives_up(attempt, error.retry_after):
+                if is_limit:
+                    refused.count(self._breaker.answers(endpoint))
+                    gives_up = refused.waited > self._backoff.patience or refused.times >= self._backoff.refusals
+                    gives_up |= self._backoff.gives_up(0, error.retry_after)
+                else:
+                    attempt += 1
+                    gives_up = self._backoff.gives_up(attempt, error.retry_after)
+                if gives_up:
                     self._breaker.note_given_up(endpoint, error, answers_before=answers_before)
                     raise
-                delay = self._backoff.delay(attempt, error.retry_after, self._draw)
-                if self._closing or ends_before(delay):
+                delay = self._backoff.delay(refused.times if is_limit else attempt, error.retry_after, self._draw)
+                if self._closing or (ends_before(delay) and not is_limit):
                     raise
                 self.meter.retries += 1
                 self.journal.note(
-                    "retry", row_id=current_row.get(), kind=error.kind, attempt=attempt, seconds=round(delay, 3)
+                    "retry",
+                    row_id=current_row.get(),
+                    kind=error.kind,
+                    attempt=attempt + refused.times,
+                    seconds=round(delay, 3),
                 )
-                await self._pause(delay)
+                refused.waited += delay if is_limit else 0.0
+                # Others are before it at the endpoint: as with a limit of one's own, that is no time of the row's.
+                with waiting_for_a_turn() if is_limit else nullcontext():
+                    await self._pause(delay)
             except EndpointError as error:
                 self.add(error)
                 self._breaker.close(endpoint, error)
@@ -318,6 +334,20 @@ class Sender:
     def _count(self, request: Request) -> None:
         name = {"model": "model_calls", "page": "page_requests", "search": "search_requests"}[request.kind]
         setattr(self.meter, name, getattr(self.meter, name) + 1)
+
+
+class _Refused:
+    """How often, and for how long in all, a rate limit has held a request back since anybody was last answered."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.waited = 0.0
+        self._answers = -1
+
+    def count(self, answers: int) -> None:
+        if answers != self._answers:
+            self.times, self.waited, self._answers = 0, 0.0, answers
+        self.times += 1
 
 
 def _this_task() -> asyncio.Task[Any]:

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -28,12 +28,14 @@ from enrich_assets.core.errors import (
     TransientError,
 )
 from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
-from enrich_assets.models.faults import error_code, failed_call
-from enrich_assets.models.llm import endpoint_of, key_of, parameters_of, usable
+from enrich_assets.models.adapting import WireForm, learnt_of
+from enrich_assets.models.faults import failed_call, words_of
+from enrich_assets.models.llm import endpoint_of, key_of, parameters_of
 from enrich_assets.models.places import limits_of
-from enrich_assets.models.prices import are_told, has_own_prices, listed_cost, own_cost
+from enrich_assets.models.prices import has_own_prices, listed_cost, own_cost
 from enrich_assets.models.reach import guard_of, refused_endpoint
-from enrich_assets.models.schemas import format_text
+from enrich_assets.models.replies import completion_in, reply_of
+from enrich_assets.models.schemas import format_text, with_schema_in_words
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.weights import weight_of
 from enrich_assets.web.connector import GuardedConnector
@@ -41,7 +43,6 @@ from enrich_assets.web.guard import AddressGuard
 
 ANSWER_LIMIT = 10_000_000
 """Most bytes of an answer that are read."""
-_MOST_TOKENS = 1_000_000_000
 _ERROR_LIMIT = 100_000
 _PATIENCE_SECONDS = 5.0
 """For the list of models: without it work begins too, only more carefully."""
@@ -112,13 +113,24 @@ class DirectModels:
         than 10 MB). An error about an answer that came carries its tokens and cost.
         """
         endpoint = endpoint_of(model, self._endpoints)
+        send = partial(self._send, model, endpoint, messages, schema)
+        return await learnt_of(endpoint).send(endpoint, send)
+
+    async def _send(
+        self,
+        model: str,
+        endpoint: ModelEndpoint,
+        messages: Sequence[Mapping[str, str]],
+        schema: Mapping[str, Any],
+        form: WireForm,
+    ) -> ModelReply:
         key = key_of(endpoint, model) or ""
         session = await self._session()
         started = time.perf_counter()
         try:
             async with session.post(
                 _address(endpoint.base_url or "", "chat/completions"),
-                data=_body(endpoint, messages, schema),
+                data=_body(endpoint, messages, schema, form),
                 headers=_headers(key),
                 allow_redirects=False,
                 timeout=_deadline(endpoint.timeout_seconds),
@@ -144,10 +156,11 @@ class DirectModels:
         seconds = time.perf_counter() - started
         if raw is None and status < 300:
             raise _oversized(endpoint, model)
-        found = _parsed(raw or b"")
-        if status >= 300 or not isinstance(found, dict) or (found.get("error") and not found.get("choices")):
-            raise _failure(found, raw or b"", status, headers, model=model, key=key)
-        return _reply(found, endpoint, model, seconds)
+        if status >= 300:
+            raise _failure(_parsed(raw or b""), raw or b"", status, headers, model=model, key=key)
+        found = completion_in(raw or b"", headers.get("Content-Type", ""), model=model)
+        price = partial(_cost, endpoint)
+        return reply_of(found, endpoint, model=model, key=key, seconds=seconds, price=price)
 
     async def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -205,15 +218,23 @@ def _headers(key: str) -> CIMultiDict[str]:
     )
 
 
-def _body(endpoint: ModelEndpoint, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> bytes:
+def _body(
+    endpoint: ModelEndpoint, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any], form: WireForm
+) -> bytes:
+    if form.response_format != "json_schema":
+        messages = with_schema_in_words(messages, schema)
     body: dict[str, Any] = {
         "model": endpoint.model.removeprefix("openai/"),
         "messages": [dict(message) for message in messages],
-        "max_tokens": endpoint.max_output_tokens,
+        form.token_parameter: endpoint.max_output_tokens,
     }
-    if endpoint.temperature is not None:
+    if endpoint.temperature is not None and form.temperature == "as set":
         body["temperature"] = endpoint.temperature
+    if form.response_format == "json_object":
+        body["response_format"] = {"type": "json_object"}
     head = json.dumps(body)  # ASCII: what is no character at all (a lone surrogate) can be sent too
+    if form.response_format != "json_schema":
+        return head.encode("ascii")
     return f'{head[:-1]}, "response_format": {format_text(schema)}}}'.encode("ascii")
 
 
@@ -237,20 +258,9 @@ def _parsed(raw: bytes) -> Any:
 
 
 def _failure(found: Any, raw: bytes, status: int, headers: Mapping[str, str], *, model: str, key: str) -> CallError:
-    """The error in an answer that holds none of the model's; some gateways send it with the status 200."""
-    inner = found.get("error", found) if isinstance(found, dict) else None
-    code, has_left = error_code(found), False
-    if status < 300 and isinstance(inner, dict):
-        status = int(code) if code.isdecimal() and 300 <= int(code) < 600 else 500
-    if isinstance(inner, dict):
-        text = str(inner.get("message") or inner.get("detail") or inner)
-    elif isinstance(inner, str):
-        text = inner
-    elif status < 300:
-        text, status, has_left = f"{len(raw)} bytes that are no JSON object", 502, True
-    else:
-        text = raw[:1000].decode("utf-8", "replace")
-    return failed_call(text, model=model, key=key, status=status, code=code, headers=headers, has_left=has_left)
+    """The error in an answer with another status than 200."""
+    text = words_of(found) or raw.decode("utf-8", "replace")
+    return failed_call(text, model=model, key=key, status=status, body=found, headers=headers)
 
 
 def _oversized(endpoint: ModelEndpoint, model: str) -> MalformedAnswer:
@@ -262,41 +272,9 @@ def _oversized(endpoint: ModelEndpoint, model: str) -> MalformedAnswer:
     return error
 
 
-def _reply(found: Mapping[str, Any], endpoint: ModelEndpoint, model: str, seconds: float) -> ModelReply:
-    usage = found.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    choices = found.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    message = choice.get("message")
-    message = message if isinstance(message, dict) else {}
-    content = message.get("content")
-    text = content if isinstance(content, str) else _joined(content)
-    reply = ModelReply(
-        text=text,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        cost=_cost(endpoint, tokens_in, tokens_out, usage) if are_told(tokens_in, tokens_out, text) else None,
-        seconds=seconds,
-    )
-    finish = str(choice.get("finish_reason") or "")
-    return usable(reply, finish=finish, refusal=message.get("refusal"), endpoint=endpoint, model=model)
-
-
 def _cost(endpoint: ModelEndpoint, tokens_in: int, tokens_out: int, usage: Mapping[str, Any]) -> float | None:
     if has_own_prices(endpoint):
         return own_cost(endpoint, tokens_in, tokens_out)
     details = usage.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
-    return listed_cost(endpoint.model, tokens_in, tokens_out, cached)
-
-
-def _count(value: Any) -> int:
-    # More than any model takes, or infinite, is no count; nor would the ledger take it.
-    return int(value) if isinstance(value, (int, float)) and 0 < value < _MOST_TOKENS else 0
-
-
-def _joined(parts: Any) -> str:
-    """The text of a content that comes in parts."""
-    parts = parts if isinstance(parts, list) else []
-    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
+    return listed_cost(endpoint.model, tokens_in, tokens_out, min(int(cached or 0), tokens_in))

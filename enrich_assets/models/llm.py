@@ -10,24 +10,24 @@ import difflib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from enrich_assets.core.errors import CallError, FinalError, MalformedAnswer, SettingsError
+from enrich_assets.core.errors import SettingsError
 from enrich_assets.engine.clients import EndpointLimits, ModelReply, Weight
+from enrich_assets.models.adapting import WireForm, learnt_of
 from enrich_assets.models.faults import translated
 from enrich_assets.models.lite import close_clients_with_loop, litellm_offline
 from enrich_assets.models.places import limits_of
-from enrich_assets.models.prices import are_told, cost_of
+from enrich_assets.models.prices import cost_of
 from enrich_assets.models.reach import check_reach
+from enrich_assets.models.replies import completion_in, reply_of
 from enrich_assets.models.schemas import format_text, speaks_json_schema, with_schema_in_words
 from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
 from enrich_assets.models.weights import weight_of
 
 # Sent to an endpoint of one's own that was given no key: without it litellm would hand over the provider's key.
 _NO_KEY = "no-key"
-_LEAST_SECRET_KEY = 12
-"""Characters; shorter ones are the placeholders of local servers, and words of texts: EMPTY, ollama, lm-studio."""
 # These read credentials from profiles, metadata services or nowhere, so a missing variable proves nothing.
 _OTHER_CREDENTIALS = frozenset(
     ["bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "vertex_ai", "ollama", "ollama_chat"]
@@ -42,7 +42,7 @@ class LiteLlm:
 
     def __init__(self, endpoints: Mapping[str, ModelEndpoint]) -> None:
         self._endpoints = dict(endpoints)
-        self._forms: dict[str, str] = {}
+        self._formats: dict[str, str] = {}
 
     def parameters(self, model: str) -> Mapping[str, Any]:
         """What is sent besides messages and schema and can change the answer; no address, no key."""
@@ -70,6 +70,17 @@ class LiteLlm:
         and the cost of the answer that could not be used.
         """
         endpoint = endpoint_of(model, self._endpoints)
+        send = partial(self._send, model, endpoint, messages, schema)
+        return await learnt_of(endpoint, supports=self._format(endpoint)).send(endpoint, send)
+
+    async def _send(
+        self,
+        model: str,
+        endpoint: ModelEndpoint,
+        messages: Sequence[Mapping[str, str]],
+        schema: Mapping[str, Any],
+        form: WireForm,
+    ) -> ModelReply:
         key = key_of(endpoint, model)
         await check_reach(endpoint, model=model)
         litellm = litellm_offline()
@@ -77,50 +88,55 @@ class LiteLlm:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(endpoint.timeout_seconds):
-                response = await litellm.acompletion(**self._request(endpoint, key, messages, schema))
+                response = await litellm.acompletion(**_request(endpoint, key, messages, schema, form))
         except Exception as error:  # the boundary: whatever litellm raises becomes an error of this package
+            # What litellm calls no JSON it quotes; it may be a stream, and what it is has to be named.
+            original = str(error).partition("Original Response: ")[2]
+            if original:
+                found = completion_in(original.encode("utf-8", "replace"), "", model=model)
+                return _reply(found, endpoint, model, key or "", time.perf_counter() - started)
             raise translated(error, model=model, key=key or "", seconds=endpoint.timeout_seconds) from None
         seconds = time.perf_counter() - started
-        return _reply(response, endpoint, model, seconds)
+        return _reply(_found(response), endpoint, model, key or "", seconds, response)
 
-    def _request(
-        self,
-        endpoint: ModelEndpoint,
-        key: str | None,
-        messages: Sequence[Mapping[str, str]],
-        schema: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        request: dict[str, Any] = {
-            "model": _sent_name(endpoint),
-            "max_tokens": endpoint.max_output_tokens,
-            "timeout": endpoint.timeout_seconds,
-            # Both count: litellm's own retries, and those of the provider's client inside it.
-            "num_retries": 0,
-            "max_retries": 0,
-            "drop_params": True,
-        }
-        if endpoint.temperature is not None:
-            request["temperature"] = endpoint.temperature
-        if endpoint.base_url:
-            request["api_base"] = endpoint.base_url
-        if key is not None:
-            request["api_key"] = key
-        form = self._form(endpoint)
-        if form == "schema":
-            # Made anew: litellm may change what it is given.
-            request["response_format"] = json.loads(format_text(schema))
-        elif form == "object":
-            request["response_format"] = {"type": "json_object"}
-        plain = [dict(message) for message in messages]
-        request["messages"] = plain if form == "schema" else with_schema_in_words(messages, schema)
-        return request
-
-    def _form(self, endpoint: ModelEndpoint) -> str:
+    def _format(self, endpoint: ModelEndpoint) -> str:
         # By what decides it; litellm takes a third of a millisecond to find it out.
         name = f"{endpoint.model} {endpoint.base_url}"
-        if name not in self._forms:
-            self._forms[name] = answer_form(endpoint)
-        return self._forms[name]
+        if name not in self._formats:
+            self._formats[name] = answer_format(endpoint)
+        return self._formats[name]
+
+
+def _request(
+    endpoint: ModelEndpoint,
+    key: str | None,
+    messages: Sequence[Mapping[str, str]],
+    schema: Mapping[str, Any],
+    form: WireForm,
+) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "model": _sent_name(endpoint),
+        form.token_parameter: endpoint.max_output_tokens,
+        "timeout": endpoint.timeout_seconds,
+        # Both count: litellm's own retries, and those of the provider's client inside it.
+        "num_retries": 0,
+        "max_retries": 0,
+        "drop_params": True,
+    }
+    if endpoint.temperature is not None and form.temperature == "as set":
+        request["temperature"] = endpoint.temperature
+    if endpoint.base_url:
+        request["api_base"] = endpoint.base_url
+    if key is not None:
+        request["api_key"] = key
+    if form.response_format == "json_schema":
+        # Made anew: litellm may change what it is given.
+        request["response_format"] = json.loads(format_text(schema))
+    elif form.response_format == "json_object":
+        request["response_format"] = {"type": "json_object"}
+    plain = [dict(message) for message in messages]
+    request["messages"] = plain if form.response_format == "json_schema" else with_schema_in_words(messages, schema)
+    return request
 
 
 def _sent_name(endpoint: ModelEndpoint) -> str:
@@ -148,15 +164,15 @@ def parameters_of(endpoint: ModelEndpoint) -> dict[str, Any]:
     }
 
 
-def answer_form(endpoint: ModelEndpoint) -> str:
-    """How the schema travels: `schema` (json_schema), `object` (json_object and words) or `words`."""
+def answer_format(endpoint: ModelEndpoint) -> str:
+    """How the schema travels at first: as `json_schema`, `json_object` (with words) or `words`."""
     litellm = litellm_offline()
     provider = str(litellm.get_llm_provider(model=endpoint.model)[1])
     supports = bool(litellm.supports_response_schema(model=endpoint.model))
     if speaks_json_schema(provider, supports, own_endpoint=endpoint.base_url is not None):
-        return "schema"
+        return "json_schema"
     offered = litellm.get_supported_openai_params(model=endpoint.model) or []
-    return "object" if "response_format" in offered else "words"
+    return "json_object" if "response_format" in offered else "words"
 
 
 def check_model(model: str, endpoints: Mapping[str, ModelEndpoint]) -> None:
@@ -203,51 +219,21 @@ def key_of(endpoint: ModelEndpoint, model: str) -> str | None:
     return _NO_KEY if endpoint.base_url is not None else None
 
 
-def _reply(response: Any, endpoint: ModelEndpoint, model: str, seconds: float) -> ModelReply:
-    usage = getattr(response, "usage", None)
-    tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
-    tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
-    choices = getattr(response, "choices", None) or []
-    message = getattr(choices[0], "message", None) if choices else None
-    text = str(getattr(message, "content", None) or "")
-    reply = ModelReply(
-        text=text,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        cost=cost_of(endpoint, tokens_in, tokens_out, response) if are_told(tokens_in, tokens_out, text) else None,
-        seconds=seconds,
-    )
-    finish = str(getattr(choices[0], "finish_reason", "") or "") if choices else ""
-    refusal = getattr(message, "refusal", None) or (
-        (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
-    )
-    return usable(reply, finish=finish, refusal=refusal, endpoint=endpoint, model=model)
+def _reply(
+    found: Mapping[str, Any], endpoint: ModelEndpoint, model: str, key: str, seconds: float, response: Any = None
+) -> ModelReply:
+    def price(tokens_in: int, tokens_out: int, usage: Mapping[str, Any]) -> float | None:
+        return cost_of(endpoint, tokens_in, tokens_out, response)
+
+    return reply_of(found, endpoint, model=model, key=key, seconds=seconds, price=price)
 
 
-def usable(reply: ModelReply, *, finish: str, refusal: Any, endpoint: ModelEndpoint, model: str) -> ModelReply:
-    """The reply, if its text is one; raises FinalError (refused, filtered) or MalformedAnswer (cut off, empty), each
-    with what it cost."""
-    error: CallError
-    key = key_of(endpoint, model) or ""
-    if len(key) >= _LEAST_SECRET_KEY and key in f"{reply.text} {refusal}":
-        # What is kept and shown of an answer must not hold it, whatever the endpoint echoes.
-        reply = replace(reply, text=reply.text.replace(key, "***"))
-        refusal = refusal and str(refusal).replace(key, "***")
-    if refusal:
-        error = FinalError(f"The model refused: {str(refusal)[:200]}", where=model, kind="refusal")
-    elif finish == "content_filter":
-        error = FinalError("The provider's content filter stopped the answer.", where=model, kind="content filter")
-    elif finish == "length":
-        error = MalformedAnswer(
-            f"The answer was cut off after {reply.tokens_out or endpoint.max_output_tokens} tokens; "
-            "answer more briefly.",
-            where=model,
-            fix="Raise max_output_tokens if this happens often.",
-            kind="cut off",
-        )
-    elif not reply.text.strip():
-        error = MalformedAnswer("The answer was empty.", where=model, kind="empty answer")
-    else:
-        return reply
-    error.tokens_in, error.tokens_out, error.cost = reply.tokens_in, reply.tokens_out, reply.cost
-    raise error
+def _found(response: Any) -> dict[str, Any]:
+    """A completion of litellm's as the endpoint sent it: litellm calls an answer that ended with an error a whole one,
+    and keeps what the endpoint said beside it."""
+    found: dict[str, Any] = response.model_dump(warnings=False)
+    for choice in found.get("choices") or ():
+        beside = choice.get("provider_specific_fields") or {}
+        if beside.get("error") or beside.get("native_finish_reason") == "error":
+            choice.update(finish_reason="error", error=beside.get("error"))
+    return found

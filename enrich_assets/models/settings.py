@@ -51,6 +51,13 @@ class ModelEndpoint(Settings):
     """How requests travel: `direct` speaks the OpenAI protocol itself (one's own `base_url` and a model `openai/…`),
     at a tenth of litellm's CPU time; `auto` takes it where it applies."""
 
+    response_format: Literal["auto", "json_schema", "json_object", "words"] = "auto"
+    """How the form of the answer is asked for: by its JSON schema, by `json_object` with the schema in the prompt, or
+    in the prompt alone; `auto` begins with the schema and goes on with what the endpoint takes."""
+    token_parameter: Literal["auto", "max_tokens", "max_completion_tokens"] = "auto"
+    """The parameter that carries `max_output_tokens`; `auto` begins with `max_tokens` and goes on with what the
+    endpoint takes."""
+
     @property
     def is_direct(self) -> bool:
         """Whether requests go straight to the endpoint, without litellm."""

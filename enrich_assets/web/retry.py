@@ -11,7 +11,7 @@ from typing import Any
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
-_LONGEST = 86_400.0
+LONGEST = 86_400.0
 """Seconds of a wish that are believed: nobody waits for a day, and a wish without end is a mistake."""
 
 
@@ -23,12 +23,12 @@ def retry_after(headers: Mapping[str, Any], now: datetime) -> float | None:
     lowered = {str(name).lower(): str(value).strip() for name, value in headers.items()}
     milliseconds, value = lowered.get("retry-after-ms", ""), lowered.get("retry-after", "")
     if _SECONDS.fullmatch(milliseconds):
-        return min(_LONGEST, float(milliseconds) / 1000)
+        return min(LONGEST, float(milliseconds) / 1000)
     if _SECONDS.fullmatch(value):
-        return min(_LONGEST, float(value))
+        return min(LONGEST, float(value))
     try:
         moment = parsedate_to_datetime(value)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return min(_LONGEST, max(0.0, (moment - now).total_seconds()))
+        return min(LONGEST, max(0.0, (moment - now).total_seconds()))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -24,7 +24,7 @@ from enrich_assets.core.settings import Env
 from enrich_assets.engine.clients import ModelReply
 from enrich_assets.models.faults import translated
 from enrich_assets.models.lite import litellm_offline
-from enrich_assets.models.llm import LiteLlm, answer_form, check_model
+from enrich_assets.models.llm import LiteLlm, answer_format, check_model
 from enrich_assets.models.schemas import allows_strict
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets_tests.model_server import Fault, ModelServer
@@ -100,8 +100,8 @@ def test_an_own_endpoint_without_a_key_never_gets_the_providers_key(server: Mode
 
 def test_a_model_that_takes_no_schema_gets_it_in_words(server: ModelServer) -> None:
     endpoint = ModelEndpoint(model="mistral/open-mistral-7b")
-    assert answer_form(endpoint) in ("object", "words")
-    assert answer_form(ModelEndpoint(model="openai/unheard-of")) == "object"
+    assert answer_format(endpoint) in ("json_object", "words")
+    assert answer_format(ModelEndpoint(model="openai/unheard-of")) == "json_object"
     reply = ask(transport(server, model="mistral/unheard-of"))
     seen = server.requests[-1].body
     assert seen["response_format"] == {"type": "json_object"}
