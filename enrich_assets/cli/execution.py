@@ -5,7 +5,7 @@ This module imports dagster; commands import it when they execute.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -55,11 +55,22 @@ def check_ready(
     check_budget(graph, run_id, resolved, place.ledger)
 
 
-def phases_with_failed_rows(place: Place, graph: Graph, run_id: str) -> tuple[Phase, ...]:
-    """The phases of a run whose artifacts say that rows of them failed, in order."""
+def phases_with_failed_rows(place: Place, graph: Graph, run_id: str) -> dict[str, frozenset[str] | None]:
+    """The rows that failed in each phase of a run, in order, whether it published anything or not; None: all rows,
+    because what failed are not the phase's own rows but some that it would have made of them."""
+    failures = place.ledger.failures(run_id)
     found = envelopes_of(graph, run_id, place.store, every_file=False)
-    envelopes = {name: envelope for name, envelope in found.items() if isinstance(envelope, Envelope)}
-    return tuple(one for one in graph.phases if one.name in envelopes and envelopes[one.name].counts.rows_failed)
+    failed: dict[str, frozenset[str] | None] = {}
+    for phase in graph.phases:
+        envelope = found[phase.name]
+        if phase.name in failures:
+            rows: Sequence[Mapping[str, Any]] = failures[phase.name]
+        elif isinstance(envelope, Envelope) and envelope.counts.failed:
+            rows = place.store.side(graph.name, run_id, phase.name, "failed").to_pylist()
+        else:
+            continue
+        failed[phase.name] = None if phase.creates else frozenset(str(row["row_id"]) for row in rows)
+    return failed
 
 
 def execute_and_tell(

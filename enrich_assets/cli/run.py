@@ -105,7 +105,11 @@ def resume(
     latest: Annotated[bool, typer.Option("--latest", help="The newest run.")] = False,
     retry_failed: Annotated[
         bool,
-        typer.Option("--retry-failed", help="Ask again what failed for good: refusals, useless answers, lost pages."),
+        typer.Option(
+            "--retry-failed",
+            help="Ask the failed rows again, and no others (refusals, useless answers, sources that were down), also "
+            "where the phase failed as a whole.",
+        ),
     ] = False,
 ) -> None:
     """Go on with a run where it stopped.
@@ -127,9 +131,10 @@ def resume(
 
         standings = where_it_stands(graph, run_id, place.store, place.ledger)
         start = first_open(standings)
-        failed = phases_with_failed_rows(place, graph, run_id) if retry_failed else ()
-        if failed and (start is None or graph.number(failed[0]) < graph.number(start.phase)):
-            start = Standing(failed[0], "done", "it has failed rows, which are asked again")
+        failed = phases_with_failed_rows(place, graph, run_id) if retry_failed else {}
+        first = next((graph.phase(name) for name in failed), None)
+        if first is not None and (start is None or graph.number(first) < graph.number(start.phase)):
+            start = Standing(first, "done", "it has failed rows, which are asked again")
         if start is None:
             place.store.mark_latest(graph.name, run_id)
             print(f"Run {run_id} is complete: there is nothing to do.")
@@ -139,8 +144,8 @@ def resume(
         number = graph.number(start.phase)
         why = sentence(start.why if start.state == "done" else f"which is {start.state}: {start.why}")
         print(f"Run {run_id} goes on at {number} {start.phase.name}, {why}", flush=True)
-        for phase in failed:
-            place.ledger.renew(run_id, phase.name, only_failed=True)
+        for name, rows in failed.items():
+            place.ledger.renew(run_id, name, only_failed=True, rows=rows)
         with open_instance() as instance:
             execute_and_tell(place, graph, run_id, phases, instance)
 

@@ -29,11 +29,12 @@ from enrich_assets.cli.show_findings import (
     short_findings,
 )
 from enrich_assets.cli.show_phase import failure_lines, last_attempt, phase_facts, print_phase, reasons
-from enrich_assets.cli.show_rows import print_rows, rows_for_json, rows_of
+from enrich_assets.cli.show_rows import failed_rows, print_failed_rows, print_rows, rows_for_json, rows_of
 from enrich_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     from enrich_assets.engine.graph import Graph
+    from enrich_assets.engine.phase import Phase
     from enrich_assets.engine.resume import Standing
     from enrich_assets.engine.run_progress import RunProgress
 
@@ -90,8 +91,7 @@ def show(
             else:
                 print_rows(listed, run_id, phase, is_published=is_published)
         elif phase_name:
-            found = phase_facts(place, graph, run_id, graph.phase(phase_name))
-            write_json(found) if as_json else print_phase(found)
+            _show_phase(place, graph, run_id, graph.phase(phase_name), as_json=as_json)
         else:
             found = run_facts(place, graph, run_id)
             if as_json:
@@ -99,6 +99,26 @@ def show(
             else:
                 _print_run(found)
                 print_in_short(run_id, *short_findings(place, graph, run_id))
+
+
+def _show_phase(place: Place, graph: Graph, run_id: str, phase: Phase, *, as_json: bool) -> None:
+    from enrich_assets.core.errors import ArtifactMissing
+
+    failed = failed_rows(place, graph, run_id, phase)
+    try:
+        found = phase_facts(place, graph, run_id, phase)
+    except ArtifactMissing:
+        # Of an attempt that published nothing the failed rows are all that there is to see.
+        if as_json and failed:
+            write_json({"attempt": last_attempt(place.ledger.phases(run_id), phase.name), "failed_rows": failed})
+        elif failed:
+            print_failed_rows(failed, run_id, phase.name)
+        raise
+    if as_json:
+        write_json({**found, "failed_rows": failed})
+        return
+    print_phase(found)
+    print_failed_rows(failed, run_id, phase.name)
 
 
 def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from enrich_assets.engine.row_states import Published, RowState
 
 _FIRST_ROWS = 50
+_FIRST_FAILED = 10
 
 
 def rows_of(place: Place, graph: Graph, run_id: str, phase: Phase, *, state: str = "") -> tuple[list[RowState], bool]:
@@ -47,8 +49,47 @@ def rows_of(place: Place, graph: Graph, run_id: str, phase: Phase, *, state: str
         # In a phase that asks more than once a row, one answer does not make it complete.
         answered=ledger.row_answers(run_id, phase.name) if phase.shape == "ask" else None,
         published=published,
+        failed={row["row_id"]: failure_of(row) for row in ledger.failures(run_id).get(phase.name, [])},
     )
     return [row for row in found if state in ("", row.state)], published is not None and status != "running"
+
+
+def failed_rows(place: Place, graph: Graph, run_id: str, phase: Phase) -> list[dict[str, str]]:
+    """The rows that failed in the last attempt at a phase, whether it published anything or not: row_id, title, url,
+    failure_kind, failure_message."""
+    from enrich_assets.core.errors import ArtifactError
+
+    failed = place.ledger.failures(run_id).get(phase.name)
+    if failed is not None:
+        return failed
+    try:
+        return list(place.store.side(graph.name, run_id, phase.name, "failed").to_pylist())
+    except ArtifactError:
+        return []
+
+
+def failure_of(row: Mapping[str, str]) -> str:
+    """What happened to a failed row."""
+    return f"{row['failure_kind']}: {row['failure_message']}"
+
+
+def print_failed_rows(failed: Sequence[Mapping[str, str]], run_id: str, phase: str) -> None:
+    """The first failed rows with what happened, and how to see and ask all of them."""
+    if not failed:
+        return
+    out = console()
+    out.print("\nfailed rows", style="bold")
+    for row in failed[:_FIRST_FAILED]:
+        named = _line(row["title"] or row["url"] or row["row_id"])
+        out.print(f"  {named}: {_line(failure_of(row))}", markup=False, soft_wrap=True)
+    more = len(failed) - _FIRST_FAILED
+    out.print(
+        (f"  and {more:,} more: " if more > 0 else "  in full: ")
+        + f"enrich show {run_id} {phase} --rows --state failed\n"
+        f"  ask them again, and no others: enrich resume {run_id} --retry-failed",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def rows_for_json(rows: list[RowState]) -> list[dict[str, Any]]:
@@ -116,7 +157,7 @@ def _published(place: Place, graph: Graph, run_id: str, phase: Phase) -> Publish
         return None
     return Published(
         {row["row_id"]: row["drop_reason"] for row in dropped.to_pylist()},
-        {row["row_id"]: f"{row['failure_kind']}: {row['failure_message']}" for row in failed.to_pylist()},
+        {row["row_id"]: failure_of(row) for row in failed.to_pylist()},
     )
 
 

@@ -21,7 +21,7 @@ from enrich_assets.engine.phase import Drop, Phase, Row
 from enrich_assets.engine.plans import Looked
 from enrich_assets.engine.prompts import load_prompt
 from enrich_assets.engine.requests import Reply, Request, replayed
-from enrich_assets.engine.sending import Sender
+from enrich_assets.engine.sending import Sender, current_row
 from enrich_assets.engine.typical import CHARACTERS_A_TOKEN
 from enrich_assets.models.llm import endpoint_of, endpoints_of, parameters_of
 from enrich_assets.models.settings import ModelEndpoint
@@ -151,6 +151,7 @@ class _Walk:
             fresh_from=fresh_from,
             again_from=renewal.again_from,
             retry_from=renewal.retry_from,
+            retry_rows=renewal.retry_rows,
         )
         self._asker = Asker(self._calls, _NothingIsSent(endpoints_of(resolved)), attempts=int(resolved["attempts"]))
         self.batch = int(self._settings.batch) if phase.batched else 1
@@ -184,6 +185,7 @@ class _Walk:
     async def _look_at(self, row: Row) -> None:
         phase, prompts = self._phase, list[Prompt]()
         columns = _columns(phase, row)
+        current_row.set(str(row["row_id"]))
         before = self._calls.meter.answers_reused
 
         def prompt(note: str) -> Prompt:

@@ -69,9 +69,9 @@ class Asker:
         former = former_schema_of(answer)
         return Request("model", content, former=None if former is None else {**content, "schema": former})
 
-    def is_known(self, request: Request) -> bool:
-        """Whether the ledger holds the answer."""
-        return self._calls.known(request) is not None
+    def is_known(self, request: Request, row_id: str) -> bool:
+        """Whether the ledger holds the answer for a row."""
+        return self._calls.known(request, row_id=row_id) is not None
 
     async def ask_until(
         self,
@@ -161,7 +161,7 @@ class Asker:
         except (MalformedAnswer, FinalError) as error:
             self._calls.journal.note("batch_asked_alone", rows=len(requests), problem=error.what)
             return True
-        return any(replies) or not any(map(self.is_known, requests))
+        return any(replies) or not any(map(self.is_known, requests, row_ids or [""] * len(requests)))
 
     def _parameters_of(self, model: str) -> dict[str, Any]:
         if model not in self._parameters:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from enrich_assets.core.errors import AddressRefused, FinalError, MalformedAnswer, TransientError
@@ -58,7 +59,7 @@ class Calls:
     """Makes the calls of one phase of one run.
 
     `fresh_from`: from when on pages and search results count, less their `max_age`. `again_from`: no answer of before
-    counts. `retry_from`: no failure of before does.
+    counts. `retry_from`: no failure of before does, of the rows in `retry_rows` (None: of all).
     """
 
     def __init__(
@@ -71,11 +72,13 @@ class Calls:
         fresh_from: datetime,
         again_from: datetime | None = None,
         retry_from: datetime | None = None,
+        retry_rows: Collection[str] | None = None,
     ) -> None:
         self.run_id = run_id
         self.phase = phase
         self.fresh_from = fresh_from
         self.retry_from = retry_from
+        self._retry_rows = retry_rows
         self._answers = answers
         self._sender = sender
         self._again_from = again_from
@@ -101,29 +104,40 @@ class Calls:
         return (
             reply.reused
             and self.retry_from is not None
+            and self._is_retried(current_row.get())
             and reply.made_at is not None
             and reply.made_at < self.retry_from
         )
 
-    def known(self, request: Request, *, not_before: datetime | None = None) -> Stored | None:
-        """The answer that the ledger already holds for the request, or for its former form, if it is fresh enough."""
+    def known(
+        self, request: Request, *, not_before: datetime | None = None, row_id: str | None = None
+    ) -> Stored | None:
+        """The answer that the ledger already holds for a row's request, or for its former form, if it is fresh enough.
+
+        It is the present row's, unless one is named.
+        """
         earliest = self._earliest(request, not_before)
-        stored = self._counting(request.hash, earliest)
+        owner = current_row.get() if row_id is None else row_id
+        stored = self._counting(request.hash, earliest, owner)
         # An upgrade must not make anyone pay again: the former form of a request is the same question.
         if stored is None and request.former_hash is not None:
-            stored = self._counting(request.former_hash, earliest)
+            stored = self._counting(request.former_hash, earliest, owner)
         return stored
 
-    def _counting(self, request_hash: str, not_before: datetime | None) -> Stored | None:
-        """The stored answer to a hash, unless this run has to ask again."""
+    def _counting(self, request_hash: str, not_before: datetime | None, row_id: str) -> Stored | None:
+        """The stored answer to a hash, unless this run has to ask again for the row."""
         stored = self._answers.find_answer(request_hash, not_before=not_before)
         if stored is None or stored.final is None:
             return stored
         if stored.final_kind.startswith(NOTHING_ANSWERED) and stored.run_id == self.run_id:
             return None  # a run that is like this one repeats that the site was down; this one looks again
-        if self.retry_from is not None and stored.reply.made_at is not None and stored.reply.made_at < self.retry_from:
+        is_of_before = self.retry_from is not None and (stored.reply.made_at or self.retry_from) < self.retry_from
+        if is_of_before and self._is_retried(row_id):
             return None
         return stored
+
+    def _is_retried(self, row_id: str) -> bool:
+        return self._retry_rows is None or row_id in self._retry_rows
 
     def newest(self, request: Request) -> Stored | None:
         """The answer to the request that came last, in whatever run; None where only errors came."""
@@ -224,7 +238,11 @@ class Calls:
         weight = _weight(weigh)
         try:
             reply, reservation = await self._sender.send(
-                request, send, endpoint=endpoint, weight=weight, claim=self._claim([request], not_before)
+                request,
+                send,
+                endpoint=endpoint,
+                weight=weight,
+                claim=self._claim([request], [current_row.get()], not_before),
             )
         except AnsweredElsewhere:
             return [None]  # whoever asked for it looks it up
@@ -250,7 +268,8 @@ class Calls:
         row_ids: Sequence[str],
         weigh: Callable[[], Weight] | None,
     ) -> list[Reply | None]:
-        claim = self._claim(requests, None)
+        owners = row_ids or [current_row.get()] * len(requests)
+        claim = self._claim(requests, owners, None)
         try:
             (whole, contents), reservation = await self._sender.send(
                 requests[0], send, endpoint=endpoint, weight=_weight(weigh), claim=claim
@@ -263,7 +282,6 @@ class Calls:
         for content in contents:
             rank = sum(reply is not None for reply in replies)
             replies.append(None if content is None else share_of(whole, content, rank, answered))
-        owners = row_ids or [current_row.get()] * len(requests)
         if reservation is not None:
             # Before the answers, in the writer's order: a group may hold some of them only, and this never last.
             self._answers.settle(
@@ -292,14 +310,15 @@ class Calls:
         moments = [self._again_from, not_before, None if request.max_age is None else self.fresh_from - request.max_age]
         return max((moment for moment in moments if moment is not None), default=None)
 
-    def _claim(self, requests: Sequence[Request], not_before: datetime | None) -> Claim:
+    def _claim(self, requests: Sequence[Request], owners: Sequence[str], not_before: datetime | None) -> Claim:
         """The claim on requests that travel in one and are not answered as far as this phase knows."""
         first = requests[0]
         moments = (self._earliest(first, not_before), self.retry_from)
         counts_from = max((utc_text(moment) for moment in moments if moment is not None), default="")
 
         def is_answered() -> bool:
-            return any(self.known(request, not_before=not_before) is not None for request in requests)
+            known = partial(self.known, not_before=not_before)
+            return any(known(one, row_id=owner) is not None for one, owner in zip(requests, owners, strict=True))
 
         return Claim(tuple({request.hash: None for request in requests}), counts_from, is_answered)
 

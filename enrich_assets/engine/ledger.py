@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -46,14 +45,6 @@ def ledger_url(storage: str) -> str:
             fix="Set ENRICH_LEDGER_URL to a Postgres database, postgresql+psycopg2://…, that holds the ledger.",
         )
     return f"sqlite:///{Path(storage.removeprefix('file://')).absolute() / 'ledger.db'}"
-
-
-@dataclass(frozen=True)
-class Renewal:
-    """From when on answers count for a phase that a person wants asked again: all of them, or those that failed."""
-
-    again_from: datetime | None = None
-    retry_from: datetime | None = None
 
 
 class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers, Claims):
@@ -118,27 +109,6 @@ class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers, Claims):
         table = tables.answers
         conditions = [table.c[name] == value for name, value in where.items()]
         return int(self._read(sa.select(sa.func.count()).select_from(table).where(*conditions))[0][0])
-
-    def renew(self, run_id: str, phase: str, *, only_failed: bool) -> None:
-        """Lets no answer of before count for a phase of a run, or no failure of before."""
-        column = "retry_from" if only_failed else "again_from"
-        row = {"run_id": run_id, "phase": phase, column: utc_text(self._now())}
-        with self._writing() as connection:
-            insert = tables.upsert(connection)(tables.renewals).values(row)
-            connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "phase"], set_=row))
-
-    def renewal(self, run_id: str, phase: str) -> Renewal:
-        """What a person wanted asked again of a phase of a run."""
-        table = tables.renewals
-        here = (table.c.run_id == run_id) & (table.c.phase == phase)
-        found = self._read(sa.select(table.c.again_from, table.c.retry_from).where(here))
-        return Renewal(*(datetime.fromisoformat(text) if text else None for text in found[0])) if found else Renewal()
-
-    def renewals(self, run_id: str) -> dict[str, datetime]:
-        """When a person last wanted something of a phase of the run asked again, by phase."""
-        table = tables.renewals
-        query = sa.select(table.c.phase, table.c.again_from, table.c.retry_from).where(table.c.run_id == run_id)
-        return {row[0]: datetime.fromisoformat(max(filter(None, row[1:]))) for row in self._read(query)}
 
     # Leases and limits
 

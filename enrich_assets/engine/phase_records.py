@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.engine import tables
-from enrich_assets.engine.connection import Connected
+from enrich_assets.engine.failed_rows import FailedRows
 from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.row_states import RowRequest
 from enrich_assets.engine.texts import utc_text
 
 
-class PhaseRecords(Connected):
+class PhaseRecords(FailedRows):
     """The part of the ledger that shows the phases of runs."""
 
     def phase_started(self, run_id: str, phase: str, number: int, rows_in: int | None) -> None:
@@ -49,6 +49,8 @@ class PhaseRecords(Connected):
         """
         ended = {"status": status, "ended_at": utc_text(self._now())}
         self._update_phase(run_id, phase, lease, {**ended, **values})
+        if status in ("complete", "blocked"):
+            self.keep_failures(run_id, phase, [])  # its artifact has them
 
     def replace_phase(self, run_id: str, phase: str, **values: Any) -> None:
         """Sets the view of a phase to given values, as when it begins or is rebuilt from an envelope; columns that are

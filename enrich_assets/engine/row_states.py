@@ -54,12 +54,14 @@ def row_states(
     requests: Iterable[RowRequest] = (),
     answered: Mapping[str, str] | None = None,
     published: Published | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> list[RowState]:
     """The state of every input row (row_id, title), in input order.
 
     `status` is the phase's in the ledger; only `running`, `paused` and all others differ here. `requests` are those of
     all attempts, oldest first. `answered` tells of the rows whose answer the ledger keeps '' or why it is none; it may
-    leave out rows whose answer another run made. A `published` artifact counts unless the phase is running again.
+    leave out rows whose answer another run made. A `published` artifact counts unless the phase is running again, and
+    so do the `failed` rows of a later attempt that published nothing, with what happened.
     """
     attempts, errors, open_rows = Counter[str](), dict[str, str](), set[str]()
     for request in requests:
@@ -72,7 +74,9 @@ def row_states(
     for row_id, title in rows:
         error, reason = errors.get(row_id, ""), ""
         state: State
-        if published is not None and status != "running":
+        if failed and row_id in failed and status != "running":
+            error, state = failed[row_id], "failed"
+        elif published is not None and status != "running":
             reason = published.dropped.get(row_id, "")
             failure = published.failed.get(row_id)
             error = error if failure is None else failure

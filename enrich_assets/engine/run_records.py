@@ -81,7 +81,7 @@ class RunRecords(Connected):
             tables.forget_what_is_replaced(connection)
             insert = tables.upsert(connection)(tables.totals).values(scope=_tombstone(run_id))
             connection.execute(insert.on_conflict_do_nothing(index_elements=["scope"]))
-            for table in (tables.phases, tables.renewals, tables.runs):
+            for table in (tables.phases, tables.failures, tables.renewals, tables.runs):
                 connection.execute(sa.delete(table).where(table.c.run_id == run_id))
             of_it = tables.leases.c.name.startswith(f"{run_id}/", autoescape=True)
             connection.execute(sa.delete(tables.leases).where(of_it))

@@ -52,10 +52,19 @@ async def _run(job: Job) -> PhaseResult:
     document: Mapping[str, Any] | None = None
     if phase.shape == "table":
         document = run_table(job, settings, outcomes)
+        counts = outcomes.counts()
     else:
-        await _run_row_by_row(job, settings, calls, outcomes)
-    counts = outcomes.counts()
-    _refuse_too_many_failures(job, counts, outcomes)
+        try:
+            await _run_row_by_row(job, settings, calls, outcomes)
+            counts = outcomes.counts()
+            _refuse_too_many_failures(job, counts, outcomes)
+        except LeaseLost:
+            raise
+        except BaseException:
+            # Nothing is published, so the ledger is the only place where they can be seen and asked again by name.
+            with suppress(StorageError):
+                job.ledger.keep_failures(job.run.run_id, phase.name, outcomes.failed_table().to_pylist())
+            raise
     table = None if phase.makes == "document" else outcomes.table()
     result = PhaseResult(
         graph=job.graph.name,
@@ -116,6 +125,7 @@ def _calls_of(job: Job, journal: Journal) -> Calls:
         fresh_from=job.run.fresh_from,
         again_from=renewal.again_from,
         retry_from=renewal.retry_from,
+        retry_rows=renewal.retry_rows,
     )
 
 
@@ -202,7 +212,22 @@ def _refuse_too_many_failures(job: Job, counts: Counts, outcomes: Outcomes) -> N
     raise PhaseFailed(
         f"{failed} of {tried} {of} failed ({kinds}); the first: {outcomes.first_failure().rstrip('. ')}.",
         where=job.phase.name,
-        fix=f"Answers so far are kept. A cause outside: mend it, then enrich resume {job.run.run_id}. A cause in "
-        f"settings, which never change: a new run, enrich run --like {job.run.run_id} --set key=value ({key} is the "
-        "share that may fail).",
+        fix=_ways_on(job, of, waiting=counts.waiting, unusable=counts.failed - counts.waiting, key=key),
     )
+
+
+def _ways_on(job: Job, of: str, *, waiting: int, unusable: int, key: str) -> str:
+    run_id = job.run.run_id
+    ways = ["Answers so far are kept."]
+    if waiting or of == "pages":
+        ways.append(f"Without an answer, for a cause outside: mend it, then enrich resume {run_id}.")
+    if unusable or of == "pages":
+        ways.append(
+            f"Without one to use: enrich show {run_id} {job.phase.name} lists these {of}, and enrich resume {run_id} "
+            "--retry-failed asks them again and no others."
+        )
+    ways.append(
+        f"A cause in settings, which never change: a new run, enrich run --like {run_id} --set key=value ({key} is the "
+        "share that may fail)."
+    )
+    return " ".join(ways)

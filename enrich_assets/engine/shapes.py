@@ -170,7 +170,7 @@ async def run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], ou
             if await asker.ask_batch(together, requests, answer, model=model, row_ids=row_ids):
                 return
             # Another process was answered for some of them: the others travel without those.
-            unit = [one for one in unit if one[2] is not None and not asker.is_known(one[2])]
+            unit = [one for one in unit if one[2] is not None and not asker.is_known(one[2], str(one[1]["row_id"]))]
 
     async def work(unit: list[tuple[int, Row, Request | None]]) -> None:
         if len(unit) > 1:
@@ -199,7 +199,7 @@ async def run_ask(job: Job, settings: Any, asker: Asker, rows: Sequence[Row], ou
             short = int(request.hash[:16], 16)
             if short in asked:
                 twins.append(index)  # its twin travels already: it gets its answer from there
-            elif asker.is_known(request):
+            elif asker.is_known(request, str(row["row_id"])):
                 yield [(index, row, None)]
             else:
                 asked.add(short)

@@ -329,6 +329,72 @@ def test_retry_failed_asks_for_nothing_but_what_failed(copy: Any, call: Any, cal
     assert "there is nothing to do" in call(copy, "resume", "--retry-failed").stdout
 
 
+def test_retry_failed_of_a_phase_that_failed_as_a_whole_asks_for_its_failed_rows_alone(
+    copy: Any, call: Any, calm: Newsroom, story: Story
+) -> None:
+    # The others were answered uselessly once, and then of use: these did not fail.
+    useless, wavering = Counter[str](), Counter[str]()
+
+    def answers_uselessly(kind: str, text: str) -> bool:
+        if kind != "Assessment":
+            return False
+        if digest(text) % 4:
+            useless[text] += 1
+            return True
+        wavering[text] += 1
+        return wavering[text] == 1
+
+    calm.useless = answers_uselessly
+    broken = call(copy, "run", "latest", "--only", "tier3", "--again")
+    assert broken.exit_code == 1, broken.output
+    run_id, total = story.run_id, story.asked["Assessment"]
+    assert len(useless) > total / 2 and wavering
+    advice = " ".join(broken.output.split())
+    assert f"enrich show {run_id} tier3 lists these rows" in advice
+    assert f"enrich resume {run_id} --retry-failed asks them again and no others" in advice
+    failed = json.loads(call(copy, "show", "latest", "tier3", "--json").stdout)["failed_rows"]
+    assert len(failed) == len(useless) and {row["failure_kind"] for row in failed} == {"malformed"}
+    assert "failed rows" in call(copy, "show", "latest", "tier3").stdout
+    listed = json.loads(call(copy, "show", "latest", "tier3", "--rows", "--state", "failed", "--json").stdout)
+    assert {row["row_id"] for row in listed} == {row["row_id"] for row in failed}
+
+    calm.useless = lambda kind, text: False
+    calm.asked.clear()
+    replayed = call(copy, "run", "latest", "--only", "tier3")
+    assert (replayed.exit_code, calm.asked["Assessment"]) == (1, 0)
+    retried = call(copy, "resume", "--retry-failed")
+    assert retried.exit_code == 0, retried.output
+    assert calm.asked["Assessment"] == len(useless)
+    assert calm.asked["VerdictRows"] == 0
+    assert rows(copy, call, "latest")["tier3"]["failed"] == 0
+    assert json.loads(call(copy, "show", "latest", "tier3", "--json").stdout)["failed_rows"] == []
+    assert "there is nothing to do" in call(copy, "resume", "--retry-failed").stdout
+    calm.asked.clear()
+    assert call(copy, "run", "latest", "--only", "tier3").exit_code == 0
+    assert calm.asked["Assessment"] == 0
+
+
+def test_failed_rows_of_a_phase_that_never_published_anything_are_listed_and_asked_again(
+    empty_place: Any, call: Any, calm: Newsroom, story: Story
+) -> None:
+    calm.useless = lambda kind, text: kind == "Assessment"
+    broken = call(empty_place, "run", *calm.settings("attempts=2"))
+    assert broken.exit_code == 1, broken.output
+    run_id, total = empty_place.run_ids()[0], story.asked["Assessment"]
+    shown = call(empty_place, "show", run_id, "tier3")
+    assert shown.exit_code != 0
+    assert shown.stdout.count(": malformed: ") == min(total, 10)
+    assert f"enrich resume {run_id} --retry-failed" in shown.stdout
+    calm.useless = lambda kind, text: False
+    calm.asked.clear()
+    assert call(empty_place, "resume").exit_code == 1
+    assert calm.asked.total() == 0
+    retried = call(empty_place, "resume", "--retry-failed")
+    assert retried.exit_code == 0, retried.output
+    assert calm.asked["Assessment"] == total
+    assert calm.asked["VerdictRows"] == 0
+
+
 def test_a_pause_of_a_run_that_is_complete_says_so_and_holds_up_nothing_later(
     copy: Any, call: Any, calm: Newsroom, story: Story
 ) -> None:

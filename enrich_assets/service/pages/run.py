@@ -65,6 +65,7 @@ def run_page(request: Request, run_id: str) -> HTMLResponse:
         figures_total=len(figures),
         files=files,
         others=others[:_TO_COMPARE],
+        failures=viewer.ledger.failures(run.run_id),
         settings=_told(lambda: run.settings),
         **_progress_values(viewer, run, envelopes),
     )
