@@ -9,6 +9,8 @@ from __future__ import annotations
 import codecs
 import re
 
+from enrich_assets.web.plausibility import odd_share
+
 _PRESCAN_BYTES = 16_384
 """A browser looks at 1,024 bytes, and changes its mind when its parser meets a later meta element."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -60,6 +62,22 @@ _LABELS = {
     "x-unicode20utf8": "utf-8",
     "x-user-defined": "cp1252",
 }
+_DOUBLE_BYTE = frozenset(["gb18030", "big5hkscs", "euc_jp", "cp932", "cp949"])
+_HIDDEN_IN_ASCII = re.compile(rb"\x00|\x1b[$(]|~\{")
+"""Signs of UTF-16 and UTF-32 without a mark, and of the shifts of ISO 2022 and HZ; all of them are UTF-8 too."""
+_SHIFTING = frozenset(["iso2022_jp", "utf-16-le", "utf-16-be"])
+_WIDE = frozenset(["utf-16-le", "utf-16-be"])
+_NON_ASCII = bytes(range(0x80, 0x100))
+_FEW = 8
+_LITTLE = 0.005
+"""Bytes outside ASCII, and their share of a document, below which too many old encodings fit."""
+_ENOUGH = 30
+"""Letters outside ASCII from which on a guess is worth as much as the charset that servers state by default."""
+_ALLOWANCE, _LARGE_ALLOWANCE = 0.15, 0.5
+"""How much more of a text may be odd in the stated charset than in the guessed one; the large one for few letters.
+
+Measured on 329 texts in 23 languages and 33 encodings (chardet finds all, charset-normalizer .74) and on 264 real
+pages written in Windows-1252, labelled and not."""
 # A page may ask for these only: Python also knows compressions, EBCDIC and others that no browser reads.
 _READ = frozenset(
     [
@@ -72,25 +90,81 @@ _READ = frozenset(
 
 
 def decoded(body: bytes, declared: str = "") -> str:
-    """The document as text, by its byte-order mark, else the header's charset, else what it says itself.
+    """The document as text: what it states, where that is plausible, else UTF-8 where it fits, else a guess.
 
-    `declared` is the charset of the content type. Where bytes and charset do not go together, UTF-8 is read if it fits
-    all bytes; where nothing is stated, UTF-8 if it fits, else a guess from the bytes. Never raises.
+    `declared` is the charset of the content type, which goes before what the document says of itself; a byte-order mark
+    goes before both. Text in UTF-8 is read as UTF-8 whatever is stated, for no other text looks like it; a wrong byte
+    costs one character. Never raises.
     """
-    mark, stated = _marked(body)
+    mark, marked = _marked(body)
     if mark:
-        return body[len(mark) :].decode(stated, "replace")
-    stated = codec_of(declared) or stated_codec(body)
-    for name in filter(None, (stated, "utf-8")):
-        try:
-            return body.decode(name)
-        except (UnicodeError, ValueError):
-            continue
-    if stated:
-        return body.decode(stated, "replace")
-    from trafilatura.utils import decode_file
+        return body[len(mark) :].decode(marked, "replace")
+    stated = list(dict.fromkeys(filter(None, (codec_of(declared), stated_codec(body)))))
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return _not_quite_utf_8(body, stated)
+    if _HIDDEN_IN_ASCII.search(body):
+        return _read(body, [codec for codec in stated if codec in _SHIFTING], text)
+    is_double_byte = bool(stated) and stated[0] in _DOUBLE_BYTE
+    if is_double_byte and len(text.encode("utf-8")) - len(text) > 0 and _outside_ascii(text) < _FEW:
+        return _read(body, stated, text)  # two bytes of Chinese may be a character of UTF-8 by chance
+    return text
 
-    return str(decode_file(body))
+
+def _not_quite_utf_8(body: bytes, stated: list[str]) -> str:
+    text = body.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    right = _outside_ascii(text) - wrong
+    if right >= wrong * (1 if "utf-8" in stated else 3):
+        return text
+    is_wide = body.count(0) * 8 > len(body)  # as UTF-16 and UTF-32 write ASCII
+    return _read(body, [codec for codec in stated if codec != "utf-8" and (codec in _WIDE) is is_wide], text)
+
+
+def _read(body: bytes, stated: list[str], otherwise: str) -> str:
+    """The text in the first stated codec that is about as plausible as the guess from the bytes, else that guess."""
+    guess = _guessed(body)
+    guessed = otherwise if guess is None else body.decode(guess, "replace")
+    oddness = odd_share(guessed)
+    letters = sum(letter > "\x7f" and letter.isalpha() for letter in guessed)
+    allowance = _ALLOWANCE if letters >= _ENOUGH else _LARGE_ALLOWANCE
+    for codec in stated:
+        text = body.decode(codec, "replace")
+        odder = odd_share(text) - oddness
+        # Servers state ISO-8859-1 for what they do not know, and every byte is a character in it.
+        is_doubtful = codec == "cp1252" and letters >= _ENOUGH and text != guessed
+        if (odder < 0) if is_doubtful else (odder <= allowance):
+            return text
+    return guessed
+
+
+def _guessed(body: bytes) -> str | None:
+    """The codec that the bytes look like; None where nothing is found.
+
+    Where little stands outside ASCII, too many old encodings fit: those of today's web go first, and another is
+    believed only where it makes a less odd text.
+    """
+    import chardet
+
+    outside = len(body) - len(body.translate(None, _NON_ASCII))
+    is_little = 0 < outside < max(_FEW, _LITTLE * len(body))
+    eras = (chardet.EncodingEra.MODERN_WEB,) if is_little else ()
+    found: dict[str, float] = {}
+    for era in (*eras, chardet.EncodingEra.ALL):
+        name = chardet.detect(body, encoding_era=era)["encoding"]
+        try:
+            codec = codecs.lookup(name or "").name
+        except LookupError:
+            continue
+        found.setdefault(codec, odd_share(body.decode(codec, "replace")))
+        if not found[codec]:
+            break
+    return min(found, key=found.__getitem__, default=None)
+
+
+def _outside_ascii(text: str) -> int:
+    return len(text) - len(text.encode("ascii", "ignore"))
 
 
 def codec_of(label: str) -> str:

@@ -75,6 +75,45 @@ def test_the_text_is_read_in_what_is_stated(body, declared, expected):
     assert expected in decoded(body, declared)
 
 
+GERMAN = "Krane für größere Häfen. Über die Kräne läuft später alles, sagt der Hafenmeister von Österreich." * 3
+RUSSIAN = "Портовые краны будут заменены весной, сообщает управление порта и его начальник." * 3
+JAPANESE = "港のクレーンは春までに新しくなると港湾局が発表した。" * 3
+
+
+@pytest.mark.parametrize("declared", ["", "utf-8", "iso-8859-1", "no-such-charset"])
+@pytest.mark.parametrize(
+    ("text", "codec"),
+    [(GERMAN, "cp1252"), (GERMAN, "utf-8"), (RUSSIAN, "cp1251"), (RUSSIAN, "koi8-r"), (RUSSIAN, "cp866"),
+     (RUSSIAN, "utf-8"), (JAPANESE, "cp932"), (JAPANESE, "euc_jp"), (JAPANESE, "iso2022_jp"), (GERMAN, "utf-16-le")],
+)  # fmt: skip
+def test_a_missing_or_wrong_label_does_not_decide(text, codec, declared):
+    assert decoded(text.encode(codec), declared) == text
+
+
+@pytest.mark.parametrize("text", [GERMAN, RUSSIAN, JAPANESE])
+@pytest.mark.parametrize("declared", ["", "utf-8", "iso-8859-1"])
+def test_one_wrong_byte_costs_one_character(text, declared):
+    whole = text.encode()
+    at = max(at for at in range(120) if whole[at] >= 0x80 and whole[at + 1] < 0xC0 and whole[at] >= 0xC0)
+    got = decoded(whole[:at] + b"\xff" + whole[at:], declared)
+    assert got.replace("\ufffd", "") == text and got.count("\ufffd") == 1
+
+
+@pytest.mark.parametrize("label", ["utf-16", "utf-16le", "iso-8859-1", "windows-1252"])
+def test_what_is_utf_8_is_read_as_utf_8_whatever_is_declared(label):
+    assert decoded(GERMAN.encode(), label) == GERMAN
+    meta = f'<meta charset="{label}">'
+    assert decoded(meta.encode() + GERMAN.encode()) == meta + GERMAN
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("Café", "iso-8859-1"), ("Łódź", "iso-8859-2"), ("Dvořák", "windows-1250"), ("порт", "koi8-r"), ("東", "gbk")],
+)
+def test_a_right_label_of_a_short_text_is_believed(text, label):
+    assert decoded(text.encode(label), label) == text
+
+
 @settings(deadline=None)  # the guess imports its tables when it is first asked
 @given(st.binary(max_size=300), st.text(max_size=20))
 def test_no_bytes_and_no_label_break_it(body, declared):

@@ -383,3 +383,15 @@ def test_the_other_dates_of_a_feed_decide_whether_the_day_or_the_month_is_first(
         ["03/04/2026 10:00", "25/03/2026 10:00"]))  # fmt: skip
     found = listed(f'<rss version="2.0"><channel>{items}</channel></rss>')
     assert [entry.published_at.month for entry in found] == [4, 3]
+
+
+@pytest.mark.parametrize("is_broken", [False, True], ids=["well-formed", "ill-formed"])
+@pytest.mark.parametrize("charset", ["utf-8", "", "utf-16", "iso-8859-1"])
+def test_a_character_cut_in_half_leaves_the_rest_of_a_feed_readable(charset, is_broken):
+    items = "".join(f"<item><title>Größe {n}</title><link>http://a.example/{n}</link></item>" for n in range(5))
+    wrong = "<b><i></b></u>" if is_broken else ""
+    body = f"<?xml version='1.0' encoding='UTF-8'?><rss version='2.0'><channel>{wrong}{items}</channel></rss>".encode()
+    cut = body.replace("Größe 3".encode(), "Größ".encode()[:-1] + b"...", 1)
+    titles = [entry.title for entry in listing_of(cut, charset=charset).entries]
+    assert titles[:3] == ["Größe 0", "Größe 1", "Größe 2"] and titles[4] == "Größe 4"
+    assert titles[3] == "Grö\ufffd..."

@@ -12,6 +12,7 @@ import re
 from typing import Any
 from xml.sax.saxutils import escape
 
+from enrich_assets.web.charset import decoded
 from enrich_assets.web.sources.feed_bounds import cut, cut_broken
 from enrich_assets.web.sources.xml_bounds import is_worth_mending
 
@@ -29,6 +30,7 @@ _VERBATIM = re.compile(
 _FEW_MARKS = 5
 _MOST_MENDED = 200_000
 """Places that are mended; a document with more of them is read loosely."""
+_EBCDIC = "<?xm".encode("cp037")
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>", re.IGNORECASE)
 _ROOT = re.compile(r"<(?![?!])[A-Za-z_][^\s>/]*")
 _PREFIX = re.compile(r"</?([A-Za-z_][\w.-]*):[A-Za-z_]")
@@ -51,21 +53,16 @@ _NAMESPACES = {
 def mended(body: bytes, charset: str) -> tuple[bytes, str]:
     """The document as a strict parser can read it, with its charset, within the bounds of `feed_bounds`.
 
-    Where that is not reached, the beginning of `body`, and `charset`. Raises TooMuch.
+    Where that is not reached, the beginning of the document as it came, in UTF-8. Raises TooMuch.
     """
-    from feedparser.encodings import convert_to_utf8
-
-    if b"<!ENTITY" in body.replace(b"\x00", b""):
-        return cut_broken(body), charset
-    stated = f"; charset={charset}" if charset else ""
-    found: dict[str, Any] = {"bozo": False}
-    text = convert_to_utf8({"content-type": f"application/xml{stated}"}, body, found).decode("utf-8", "replace")
-    if not found.get("encoding"):
-        return cut_broken(body), charset
+    text = _text(body, charset)
+    whole = text.encode("utf-8", "replace")
+    if b"<!ENTITY" in whole:
+        return cut_broken(whole), "utf-8"
     text = _CONTROL.sub("", _DECLARATION.sub("", text)).strip()
     tree = _tree(_with_prefixes(_VERBATIM.sub(_escaped, text, count=_MOST_MENDED)))
     if tree is None:
-        return cut_broken(body), charset
+        return cut_broken(whole), "utf-8"
     from lxml.etree import tostring
 
     cut(tree)
@@ -73,6 +70,13 @@ def mended(body: bytes, charset: str) -> tuple[bytes, str]:
     _made_verbatim(tree)
     # The root alone: what a document type declares is not for the next parser.
     return tostring(tree, encoding="utf-8", xml_declaration=True), "utf-8"
+
+
+def _text(body: bytes, charset: str) -> str:
+    """The document as text (`web.charset`), EBCDIC included, which only feeds are written in."""
+    if body.startswith(_EBCDIC):
+        return body.decode("cp037", "replace")
+    return decoded(body, charset)
 
 
 def _escaped(match: re.Match[str]) -> str:
