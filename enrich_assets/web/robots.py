@@ -90,7 +90,7 @@ def _group(text: str, token: str) -> list[str]:
             addressed = addressed if is_naming else set()
             is_naming = True
             name = agent.group(1)
-            addressed.add("*" if name.startswith("*") else product_token(name))
+            addressed.add("*" if name.split()[:1] == ["*"] else product_token(name))
             addressed &= {"*", token} - {""}
             for one in addressed:
                 rules.setdefault(one, [])

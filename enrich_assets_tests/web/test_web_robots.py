@@ -115,7 +115,8 @@ def test_a_service_that_is_there_to_be_called_has_none():
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [("enrich_assets", False), ("ENRICH_ASSETS", False), ("enrich_assets/0.1", False), ("enrich", True),
-     ("assets", True), ("enrich_assets2", False), ("*", False)],
+     ("assets", True), ("enrich_assets2", False), ("*", False), ("* # all", False),
+     ("*enrich_assets*", True), ("*bot*", True), ("*/", True)],
 )  # fmt: skip
 def test_a_group_is_ours_by_the_whole_product_token(name, allowed):
     rules = Rules(f"User-agent: {name}\nDisallow: /\n".encode(), product_token(HttpSettings().user_agent))

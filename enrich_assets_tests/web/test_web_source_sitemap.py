@@ -166,3 +166,27 @@ def test_real_sitemaps_give_their_urls():
         source("sitemap"), page_of((folder / "sitemap.index.xml").read_bytes(), type="")
     )
     assert len(document.children) > 10
+
+
+def test_packed_parts_are_one_document():
+    lines = [gzip.compress(f"http://site.example/{n}\n".encode()) for n in range(3)]
+    assert len(listing_of(b"".join(lines), "sitemap", type="text/plain").entries) == 3
+
+
+def test_addresses_without_a_scheme_get_that_of_the_sitemap():
+    lines = listing_of(b"site.example/a\nwww.site.example/b\n", "sitemap", type="text/plain").entries
+    assert [entry.url for entry in lines] == ["http://site.example/a", "http://www.site.example/b"]
+    body = "<urlset><url><loc>site.example/a</loc></url><url><loc>/b.html</loc></url></urlset>"
+    found = listing_of(body, "sitemap", url="https://site.example/sitemap.xml").entries
+    assert [entry.url for entry in found] == ["https://site.example/a", "https://site.example/b.html"]
+
+
+@pytest.mark.parametrize("end", ["http://site.example/a-long-na", "", "http://site.example/c</loc></url>"])
+def test_an_address_that_is_cut_is_none(end):
+    listing = listing_of(
+        "<urlset><url><loc>http://site.example/a</loc></url><url><loc>http://site.example/b</loc></url><url><loc>"
+        + end,
+        "sitemap",
+    )
+    assert [entry.url[-1] for entry in listing.entries] == ["a", "b", *(["c"] if end.endswith(">") else [])]
+    assert any("not read to its end" in warning for warning in listing.warnings)

@@ -395,3 +395,9 @@ def test_a_character_cut_in_half_leaves_the_rest_of_a_feed_readable(charset, is_
     titles = [entry.title for entry in listing_of(cut, charset=charset).entries]
     assert titles[:3] == ["Größe 0", "Größe 1", "Größe 2"] and titles[4] == "Größe 4"
     assert titles[3] == "Grö\ufffd..."
+
+
+def test_items_without_a_link_are_counted():
+    items = "<item><title>A</title><link>http://a.example/1</link></item><item><title>B</title></item>"
+    listing = listing_of(f"<rss version='2.0'><channel>{items}</channel></rss>")
+    assert len(listing.entries) == 1 and "1 of 2 items have no link to read, and are left out." in listing.warnings

@@ -53,10 +53,15 @@ def listing_of(source: Source, page: Page) -> Listing:
         kept,
         (page,),
         title=_line(feed.title, feed),
-        warnings=tuple(_said_of_dates(unreadable, ahead)),
+        warnings=(*_said_of_links(len(found) - len(kept), len(found)), *_said_of_dates(unreadable, ahead)),
         unreadable_dates=len(unreadable),
         doubtful_dates=ahead,
     )
+
+
+def _said_of_links(without: int, items: int) -> Iterator[str]:
+    if without:
+        yield f"{without} of {items} items have no link to read, and are left out."
 
 
 def read_feed(source: Source, page: Page) -> ParsedFeed:

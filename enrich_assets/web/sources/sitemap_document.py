@@ -21,13 +21,17 @@ from enrich_assets.web.sources.feed import listing_of, looks_like
 from enrich_assets.web.sources.kind import source_error
 from enrich_assets.web.sources.source import Source
 from enrich_assets.web.sources.xml_bounds import danger_in, is_worth_mending
-from enrich_assets.web.urls import joined
+from enrich_assets.web.urls import joined, on_same_site
 
 MOST_URLS = 50_000
 """URLs of one document; the protocol allows no more."""
 LARGEST_BYTES = 52_428_800
 """Of one document, decompressed; the protocol allows no more."""
+MOST_MEMBERS = 1000
+"""Members of a gzip file: each costs time, and may hold nothing."""
 _URL_LINE = re.compile(r"https?://\S+\Z", re.IGNORECASE)
+_WITHOUT_SCHEME = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?(?:/\S*)?\Z", re.IGNORECASE)
+_LOC_TAG = re.compile(rb"<(/?)(?:[\w.-]+:)?loc\b", re.IGNORECASE)
 _MONTH = re.compile(r"\d{4}(-\d{2})?\Z")
 
 
@@ -62,7 +66,7 @@ def read_sitemap(source: Source, page: Page) -> SitemapDocument:
         raise source_error(source, danger[0], danger[1], "Leave the source out, and tell whoever publishes it.")
     plain = replace(page, body=body)
     begin = body[:1000].lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
-    read = _of_xml(body, page.final_url) if begin.startswith(b"<") else _of_lines(body)
+    read = _of_xml(body, page.final_url) if begin.startswith(b"<") else _of_lines(body, page.final_url)
     if read is None:
         read = _of_feed(source, plain)
     if read is None:
@@ -78,11 +82,17 @@ def read_sitemap(source: Source, page: Page) -> SitemapDocument:
 def _unpacked(source: Source, page: Page) -> bytes:
     if not page.body.startswith(b"\x1f\x8b"):
         return page.body
-    inflater = zlib.decompressobj(31)
+    body, packed = b"", page.body
     try:
-        body = inflater.decompress(page.body, LARGEST_BYTES + 1)
+        for _ in range(MOST_MEMBERS):  # several members are one file (RFC 1952, 2.2)
+            if not packed.startswith(b"\x1f\x8b") or len(body) > LARGEST_BYTES:
+                break
+            inflater = zlib.decompressobj(31)
+            body += inflater.decompress(packed, LARGEST_BYTES + 1 - len(body))
+            packed = inflater.unused_data
     except zlib.error as error:
-        raise source_error(source, "not_a_sitemap", f"{page.url[:200]} is broken gzip ({error}).") from None
+        if not body:
+            raise source_error(source, "not_a_sitemap", f"{page.url[:200]} is broken gzip ({error}).") from None
     if len(body) > LARGEST_BYTES:
         what = f"{page.url[:200]} unpacks to more than {LARGEST_BYTES:,} bytes, which no sitemap may have."
         raise source_error(source, "too_large", what, "Leave the source out.")
@@ -99,13 +109,21 @@ def _of_feed(source: Source, page: Page) -> SitemapDocument | None:
     )
 
 
-def _of_lines(body: bytes) -> SitemapDocument | None:
+def _of_lines(body: bytes, base: str) -> SitemapDocument | None:
     encoding = "utf-16" if body.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     lines = [line.strip() for line in body.decode(encoding, "replace").splitlines()]
-    urls = [line for line in lines if _URL_LINE.match(line)]
+    urls = [url for url in (_with_scheme(line, base) for line in lines) if _URL_LINE.match(url)]
     if not urls or len(urls) * 2 < sum(map(bool, lines)):
         return None
     return SitemapDocument(tuple(map(Located, urls[:MOST_URLS])), is_cut=len(urls) > MOST_URLS)
+
+
+def _with_scheme(address: str, base: str) -> str:
+    """`address` with the scheme of `base` where it begins with the host of the same site."""
+    if not _WITHOUT_SCHEME.match(address):
+        return address
+    whole = f"{base.partition(':')[0]}://{address}"
+    return whole if on_same_site(whole, base) else address
 
 
 def _of_xml(body: bytes, base: str) -> SitemapDocument | None:
@@ -134,7 +152,15 @@ def _of_xml(body: bytes, base: str) -> SitemapDocument | None:
             is_cut = True
             break
         found[name == "sitemap"].append(located)
+    if is_cut and _ends_within_loc(body):
+        del (found[0] or found[1])[-1:]  # half an address is another one
     return SitemapDocument(tuple(found[0]), tuple(found[1]), is_cut=is_cut)
+
+
+def _ends_within_loc(body: bytes) -> bool:
+    """Whether the document ends in the middle of an address."""
+    tags = list(_LOC_TAG.finditer(body, max(0, len(body) - 10_000)))
+    return bool(tags) and not tags[-1].group(1) and bool(body[tags[-1].end() :].partition(b">")[2].strip())
 
 
 def _located(element: Any, base: str) -> Located:
@@ -143,7 +169,7 @@ def _located(element: Any, base: str) -> Located:
     # Some write the address into the element itself.
     address = _text(element, "loc") or (element.text or "").strip()
     return Located(
-        url=joined(base, address) if address else "",
+        url=joined(base, _with_scheme(address, base)) if address else "",
         changed_at=_moment(_text(element, "lastmod")),
         published_at=_moment(_text(news, "publication_date")),
         title=one_line(_text(news, "title")),
