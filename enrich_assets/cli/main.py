@@ -20,6 +20,7 @@ from enrich_assets.cli import (
     estimate,
     forget,
     keep,
+    limits,
     pause,
     presets,
     report,
@@ -102,6 +103,7 @@ app.command("report")(report.report)
 app.command("watch")(watch.watch)
 app.command("pause")(pause.pause)
 app.command("budget")(budget.budget)
+app.command("limits")(limits.limits)
 app.command("check")(check.check)
 app.command("forget")(forget.forget)
 app.command("keep")(keep.keep)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
 from enrich_assets.core.errors import FinalError, MalformedAnswer, TransientError
+from enrich_assets.core.units import duration
 from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.pacing import LONGEST_REST
 
@@ -139,8 +141,12 @@ class Gate:
         while True:
             while (rest := self._rests_until - time.monotonic()) > 0:
                 if rest > self._patience:
+                    until = datetime.now(UTC) + timedelta(seconds=rest)
                     raise TransientError(
-                        f"The endpoint wants no request for another {rest:.0f} s.", kind="rate limit", retry_after=rest
+                        f"The endpoint wants no request for another {duration(rest)}, until {until:%H:%M} UTC; "
+                        "enrich limits lists and lifts rests.",
+                        kind="rate limit",
+                        retry_after=rest,
                     )
                 await asyncio.sleep(rest)
             if self._wire.inside > self._wire.room:

@@ -23,6 +23,7 @@ from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.phase_records import PhaseRecords
 from enrich_assets.engine.phase_records import phase_view as phase_view
 from enrich_assets.engine.requests import Request, Stored
+from enrich_assets.engine.rest_records import RestRecords
 from enrich_assets.engine.run_records import RunRecords
 from enrich_assets.engine.spending import Reservation, Settlement
 from enrich_assets.engine.spending_records import SpendingRecords
@@ -47,7 +48,7 @@ def ledger_url(storage: str) -> str:
     return f"sqlite:///{Path(storage.removeprefix('file://')).absolute() / 'ledger.db'}"
 
 
-class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers, Claims):
+class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers, RestRecords, Claims):
     """One ledger. Reads happen where they are asked for; one writer thread commits answers and spending in groups.
 
     It may be used from several threads. Every method raises StorageError when the database fails, or is closed.

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields, replace
 
-from enrich_assets.core.errors import CallError, EndpointError, FinalError, MalformedAnswer
+from enrich_assets.core.errors import CallError, EndpointError, FinalError, MalformedAnswer, TransientError
 from enrich_assets.engine.clients import ModelReply
 from enrich_assets.engine.deadlines import waiting_for_a_turn
 from enrich_assets.models.faults import ParameterRefused
@@ -60,8 +60,9 @@ class Endpoint:
             scout = self._scout = _Scout()
         try:
             return await self._adapting(endpoint, send)
-        except EndpointError as error:
-            if scout is not None:
+        except (EndpointError, TransientError) as error:
+            # What holds for all who wait: they are told the same, and send nothing.
+            if scout is not None and (isinstance(error, EndpointError) or error.kind == "rate limit"):
                 scout.failure = error
             raise
         finally:
@@ -115,7 +116,7 @@ class _Scout:
         self.loop = asyncio.get_running_loop()
         self.sent_at = self.loop.time()
         self.is_back = asyncio.Event()
-        self.failure: EndpointError | None = None
+        self.failure: EndpointError | TransientError | None = None
 
 
 _endpoints: dict[str, Endpoint] = {}
@@ -150,5 +151,9 @@ def _without(form: WireForm, parameter: str, endpoint: ModelEndpoint) -> WireFor
     return None
 
 
-def _copied(error: EndpointError) -> CallError:
+def _copied(error: EndpointError | TransientError) -> CallError:
+    if isinstance(error, TransientError):
+        return TransientError(
+            error.what, where=error.where, fix=error.fix, kind=error.kind, retry_after=error.retry_after
+        )
     return EndpointError(error.what, where=error.where, fix=error.fix, kind=error.kind)
