@@ -103,8 +103,8 @@ class Asker:
                 note = error.what if attempt == 1 else f"{error.what} ({attempt} answers so far)"
                 # Told why, it answered alike: a third answer would be paid for the same. What is paid already counts.
                 if isinstance(error, _Unusable):
-                    repeats = error.what == unusable
-                    if repeats and not self.is_known(self.request(prompt(note), answer, model=model)):
+                    following = self.request(prompt(note), answer, model=model)
+                    if error.what == unusable and not self.is_known(following, current_row.get()):
                         raise
                     unusable = error.what
                 self._calls.meter.retries += 1
