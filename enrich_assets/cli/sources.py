@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import typer
 from enrich_assets.cli.output import DASH, clean, console, counted, number, plain_table, say, write_json
 from enrich_assets.cli.place import DEFAULT_GRAPH
 from enrich_assets.core.errors import CallError, SettingsError, UserError
+from enrich_assets.core.written import decoded
 
 if TYPE_CHECKING:
     from enrich_assets.engine.clients import Pages
@@ -123,9 +125,9 @@ def add(
     if path is None:
         print("\nnext    enrich sources add URL --to FILE writes it into a settings file")
         return
-    text = path.read_bytes().decode("utf-8") if has_file else ""
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
-    _write(path, mark + with_item(text.removeprefix("\ufeff"), "sources", item, where=str(path)))
+    raw = path.read_bytes() if has_file else b""
+    mark = "\ufeff" if raw.startswith(codecs.BOM_UTF8) else ""
+    _write(path, mark + with_item(decoded(raw), "sources", item, where=str(path)))
     print(f"\nWritten to {path}.\nnext    enrich sources check --settings {to} {item['id']}")
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from enrich_assets.core.errors import SettingsError
 from enrich_assets.core.language_codes import language_code
 from enrich_assets.core.wording import plain_problem
+from enrich_assets.core.written import misread, written_at
 
 S = TypeVar("S", bound="Settings")
 
@@ -83,7 +84,7 @@ def validated_settings(model: type[S], values: Mapping[str, Any], *, where: str)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(model, item) for item in error.errors())
+        problems = "; ".join(_problem(model, item, where) for item in error.errors())
         problems += "" if problems.endswith(("?", ".")) else "."
         raise SettingsError(problems, where=where, fix="Correct the settings and start again.") from None
 
@@ -95,7 +96,7 @@ def without_secrets(text: str) -> str:
     return _URL_USER.sub("//[secret]@", text)
 
 
-def _problem(model: type[BaseModel], item: Any) -> str:
+def _problem(model: type[BaseModel], item: Any, where: str) -> str:
     path = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         known = _keys_at(model, item["loc"][:-1])
@@ -108,7 +109,21 @@ def _problem(model: type[BaseModel], item: Any) -> str:
         return f"{path}: {message}"  # what was written there may be the secret itself
     if item["type"] == "value_error" and isinstance(item["input"], (list, tuple, dict)):
         return f"{path}: {message}"  # the sentence says what of it is meant
-    return f"{path}: {message} (got {item['input']!r:.80})"
+    return f"{path}: {message} {_got(item, where)}"
+
+
+def _got(item: Any, where: str) -> str:
+    """What stands there: as the file says it, where YAML made another thing of a text without quotes."""
+    value, read_as = item["input"], misread(item["input"])
+    if item["type"] != "string_type" or not read_as:
+        return f"(got {value!r:.80})"
+    written = written_at(where, item["loc"])
+    if written is None or not written.text:
+        return f"(got {value!r:.80}): put it in quotes"
+    text = written.text.replace("'", "''")
+    return (
+        f"(line {written.line} says {written.text:.80}, which YAML reads as {read_as}: put it in quotes, '{text:.80}')"
+    )
 
 
 def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

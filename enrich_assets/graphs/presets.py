@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from enrich_assets.core.errors import SettingsError
+from enrich_assets.core.written import decoded
 from enrich_assets.graphs.bounded_yaml import DEEPEST, YamlRefused, read_yaml
 
 DEFAULT_PRESET = "ai_news"
@@ -49,7 +50,7 @@ def load_preset(graph: str, name: str) -> dict[str, Any]:
 def load_settings_file(path: Path) -> dict[str, Any]:
     """The settings in a YAML file; raises SettingsError naming the file, and the line of a syntax error."""
     try:
-        text = _regular_file(path).decode("utf-8-sig")
+        text = decoded(_regular_file(path))
     except FileNotFoundError:
         raise SettingsError("there is no such file.", where=str(path), fix="Check the path.") from None
     except UnicodeDecodeError as error:
@@ -137,6 +138,12 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", "") or str(error).splitlines()[0]
+        if "'\\t'" in problem:
+            raise SettingsError(
+                f"{line}begins with a tab, and YAML indents by spaces alone.",
+                where=where,
+                fix="Put spaces in its place; editors do that for a whole file ('convert indentation to spaces').",
+            ) from None
         raise SettingsError(f"{line}{problem}.", where=where, fix="Correct the YAML.") from None
     if found is None:
         return {}

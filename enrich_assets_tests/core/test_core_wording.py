@@ -65,7 +65,7 @@ class Sample(Settings):
         ({"share": 1}, "share: should be less than 1.0 (got 1)."),
         ({"share": float("inf")}, "share: should be a finite number (got inf)."),
         ({"flag": "perhaps"}, "flag: should be true or false (got 'perhaps')."),
-        ({"text": 7}, "text: should be text (got 7)."),
+        ({"text": 7}, "text: should be text (got 7): put it in quotes."),
         ({"text": "a"}, "text: should have at least 2 characters (got 'a')."),
         ({"text": "abcde"}, "text: should have at most 4 characters (got 'abcde')."),
         ({"code": "EN"}, "code: should look like ^[a-z]{2}$ (got 'EN')."),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from enrich_assets.core.errors import SettingsError
+from enrich_assets.graphs.intelligence import INTELLIGENCE
 from enrich_assets.graphs.presets import LARGEST_FILE_BYTES, load_settings_file, with_overrides
 
 NESTED = "{a: " * 60 + "1" + "}" * 60
@@ -105,3 +106,52 @@ def test_a_value_on_the_command_line_has_the_same_bounds(value: str, words: str)
 def test_a_key_of_a_thousand_parts_is_refused() -> None:
     with pytest.raises(SettingsError, match="is not key=value"):
         with_overrides({}, [f"{'.'.join('a' * 1000)}=1"])
+
+
+SETTINGS = """title: {title}
+language: {language}
+sources:
+  - {{id: {id}, name: N, url: "http://127.0.0.1:9/feed.xml"}}
+categories:
+  - {{id: ports, name: Ports, description: Ports., keywords: {keywords}}}
+"""
+
+
+@pytest.mark.parametrize(("key", "text", "line", "read_as"), [
+    ("language", "no", 2, "false"),
+    ("language", "NO", 2, "false"),
+    ("title", "2026-11-30", 1, "a date"),
+    ("id", "007", 4, "a number"),
+    ("keywords", "[port, on]", 6, "true"),
+])  # fmt: skip
+def test_what_yaml_makes_of_a_text_without_quotes_is_told_with_its_line(
+    key: str, text: str, line: int, read_as: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    values = {"title": "T", "language": "en", "id": "a", "keywords": "[port]"} | {key: text}
+    path.write_text(SETTINGS.format(**values), encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        INTELLIGENCE.resolve(load_settings_file(path), where=str(path))
+    said = text.strip("[]").split(", ")[-1]
+    assert f"line {line} says {said}, which YAML reads as {read_as}: put it in quotes, '{said}'" in caught.value.what
+    path.write_text(SETTINGS.format(**values | {key: text.replace(said, f"'{said}'")}), encoding="utf-8")
+    INTELLIGENCE.resolve(load_settings_file(path), where=str(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_of_windows_are_read(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes("title: Häfen\r\nlanguage: de\r\n".encode(encoding))
+    assert load_settings_file(path) == {"title": "Häfen", "language": "de"}
+
+
+def test_a_tab_is_named_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("sources:\n\t- {id: a}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="line 2: begins with a tab"):
+        load_settings_file(path)
+
+
+def test_declared_languages_are_normalised_in_settings() -> None:
+    for written, code in {"pt-BR": "pt", "zh-Hans": "zh", "NO": "no", "nb": "nb", "iw": "he"}.items():
+        assert INTELLIGENCE.resolve({"language": written}, where="settings")["language"] == code
