@@ -25,7 +25,8 @@ def test_keywords_are_found_where_no_space_parts_them(text, keywords, hits):
 
 
 @pytest.mark.parametrize("text", [
-    "第一句话。第二句话！第三句话？", "一つ目の文。二つ目の文！三つ目の文？", "ប្រយោគទីមួយ។ប្រយោគទីពីរ។ប្រយោគទីបី។", "ပထမဝါကျ။ဒုတိယဝါကျ။တတိယဝါကျ။",
+    "第一句话。第二句话！第三句话？", "一つ目の文。二つ目の文！三つ目の文？",
+    "ប្រយោគទីមួយ។ប្រយោគទីពីរ។ប្រយោគទីបី។", "ပထမဝါကျ။ဒုတိယဝါကျ။တတိယဝါကျ။",
 ])  # fmt: skip
 def test_sentences_end_with_the_marks_of_their_script(text):
     assert len(sentences(text)) == 3 and "".join(sentences(text)) == text
@@ -38,7 +39,10 @@ def test_thai_sentences_are_its_clauses():
 
 
 def test_near_duplicates_are_found_without_spaces():
-    text = "港口公司订购了十二台新的集装箱起重机，第一台将于春天安装在东侧码头。港务局长表示，旧起重机自风暴以来已经维修多次。"
+    text = (
+        "港口公司订购了十二台新的集装箱起重机，第一台将于春天安装在东侧码头。"
+        "港务局长表示，旧起重机自风暴以来已经维修多次。"
+    )
     other = "工会对此表示怀疑，并要求保证北侧码头的全部岗位。工程师解释说，传感器每秒测量货物的摆动并修正吊具。"
     known = Sketches()
     known.add(sketch(text))
