@@ -164,7 +164,7 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
             entry |= {
                 "duration_seconds": round(envelope.duration_seconds, 3),
                 "counts": envelope.counts.shown(),
-                "usage": envelope.usage.model_dump(),
+                "usage": envelope.asked.model_dump(),
                 "checks_failed": [check.name for check in envelope.checks if not check.passed],
             }
             reports = [name for name in envelope.files if name.startswith("reports/")] or reports

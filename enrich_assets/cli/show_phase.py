@@ -48,6 +48,7 @@ def phase_facts(place: Place, graph: Graph, run_id: str, phase: Phase) -> dict[s
         "cost": cost_of(envelope.usage.paid, spent),
         "unsettled": spent.unsettled or envelope.usage.unsettled,
         "counts": envelope.counts.shown(),
+        "usage": envelope.asked.model_dump(),
         "envelope": envelope.model_dump(mode="json"),
         "columns": [
             {"name": name, "type": kind, "description": declared[name].description if name in declared else ""}
@@ -94,7 +95,7 @@ def print_phase(found: Mapping[str, Any]) -> None:
     from enrich_assets.engine.progress import unknown_outcomes
 
     out, envelope = console(), found["envelope"]
-    counts, usage = found["counts"], envelope["usage"]
+    counts, usage = found["counts"], found["usage"]
     out.print(Text(f"{envelope['run_id']} · {envelope['number']} {envelope['phase']} · {envelope['status']}", "bold"))
     if found["attempt"]:
         for line in failure_lines(envelope["run_id"], envelope["phase"], found["attempt"]):

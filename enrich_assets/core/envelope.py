@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -103,6 +104,15 @@ class Usage(Frozen):
         return self.cost if self.spent == 0 and self.cost != 0 else self.spent
 
 
+LAUNCHES = "in_all_launches"
+"""Note of an envelope: what the phase asked for in all launches of the run, where that is more than in the last."""
+
+
+def in_all_launches(usage: Usage, notes: Mapping[str, Any]) -> Usage:
+    """The usage that people are shown: its requests and tokens belong to the same launches as its cost, all of them."""
+    return usage.model_copy(update=dict(notes.get(LAUNCHES, {})))
+
+
 class CheckOutcome(Frozen):
     """Outcome of one check on the artifact."""
 
@@ -152,6 +162,11 @@ class Envelope(Frozen):
     """Side files of this publication: path below the run's folder → SHA-256 of its bytes."""
     notes: dict[str, Any] = Field(default_factory=dict)
     envelope_sha256: str = ""
+
+    @property
+    def asked(self) -> Usage:
+        """What the run asked for in all launches of the phase; `usage` is that of the launch which published it."""
+        return in_all_launches(self.usage, self.notes)
 
     def sealed(self) -> Envelope:
         """This envelope with its own hash filled in."""

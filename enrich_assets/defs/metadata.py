@@ -16,6 +16,7 @@ from urllib.parse import quote
 import dagster as dg
 import pyarrow as pa
 
+from enrich_assets.core.envelope import in_all_launches
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.columns import ROW_ID, Column
 from enrich_assets.stats.describing import ETL_NOTE
@@ -46,7 +47,7 @@ def column_schema(columns: Mapping[str, Column]) -> dg.TableSchema:
 
 def materialization_metadata(result: PhaseResult, *, path: str, folder: str) -> dict[str, Any]:
     """The metadata of one publication at `path`, whose other files stand below `folder`."""
-    counts, usage = result.counts, result.usage
+    counts, usage = result.counts, in_all_launches(result.usage, result.notes)
     # In the order in which the UI shows them: first what is to be seen, then what is to be looked up.
     shown: dict[str, Any] = {}
     if result.table is not None:

@@ -118,7 +118,7 @@ class PhaseRecords(FailedRows):
 
 def phase_view(envelope: Envelope) -> dict[str, Any]:
     """The numbers of a published phase as the ledger's view shows them."""
-    counts, usage = envelope.counts, envelope.usage
+    counts, usage = envelope.counts, envelope.asked
     return {
         "rows_in": counts.rows_in,
         "rows_done": counts.rows_in,

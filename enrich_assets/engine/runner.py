@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from enrich_assets.core.envelope import Counts, InputRef
+from enrich_assets.core.envelope import LAUNCHES, Counts, InputRef
 from enrich_assets.core.errors import BudgetReached, EndpointError, PhaseFailed, StorageError
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
@@ -87,7 +87,7 @@ async def _run(job: Job) -> PhaseResult:
             for i in job.inputs.values()
         ),
         sides=outcomes.side_tables(),
-        notes={**made_with(phase), **_efforts(job, calls.meter)},
+        notes={**made_with(phase), **_efforts(job, calls.meter), **_launches(job, calls.meter)},
         refused=tuple(journal.refused),
         completes=job.graph.names if phase is job.graph.last else (),
     )
@@ -178,6 +178,22 @@ def _efforts(job: Job, meter: Meter) -> dict[str, Any]:
     if job.phase.shape == "table" or not (meter.retries or meter.spent or meter.cost):
         return {}
     return {ROW_EFFORTS: summed_up(job.ledger.row_efforts(job.run.run_id, job.phase.name))}
+
+
+def _launches(job: Job, meter: Meter) -> dict[str, Any]:
+    """The paid requests of all launches, where earlier ones sent some too."""
+    if job.phase.shape == "table":
+        return {}
+    sent = job.ledger.requests(job.run.run_id)
+    own = {kind: numbers for (phase, kind), numbers in sent.items() if phase == job.phase.name}
+    found = {
+        "model_calls": own.get("model", (0,))[0],
+        "search_requests": own.get("search", (0,))[0],
+        "tokens_in": sum(numbers[1] for numbers in own.values()),
+        "tokens_out": sum(numbers[2] for numbers in own.values()),
+    }
+    more = {name: count for name, count in found.items() if count > getattr(meter, name)}
+    return {LAUNCHES: more} if more else {}
 
 
 def _how_far(outcomes: Outcomes) -> str:

@@ -156,7 +156,7 @@ def files(summary: SummaryContent, rendering: Rendering) -> dict[str, bytes]:
 
 def _line(material: Material, name: str, envelope: Envelope) -> PhaseLine:
     makes = material.run.graph.phase(name).makes
-    usage = {field: getattr(envelope.usage, field) for field in _USAGE}
+    usage = {field: getattr(envelope.asked, field) for field in _USAGE}
     problems = [
         Problem(check=check.name, message=clean(check.message), blocking=check.blocking)
         for check in envelope.checks
@@ -189,7 +189,7 @@ def _provenance(summary: SummaryContent, material: Material) -> Iterator[tuple[s
     yield "/totals/known_cost", Origin(artifact="summary", field="sum of the known /phases/*/cost")
     for index, line in enumerate(summary.phases):
         fields = {name: f"envelope.counts.{field}" for name, field in (COUNTED | {"waiting": "waiting"}).items()}
-        fields |= {name: f"envelope.usage.{name}" for name in _USAGE}
+        fields |= {name: f"envelope.asked.{name}" for name in _USAGE}
         fields |= {"seconds": "envelope.duration_seconds", "cost": cost_field(material.envelopes[line.phase].usage)}
         for name, field in fields.items():
             yield f"/phases/{index}/{name}", Origin(artifact=line.phase, field=field)

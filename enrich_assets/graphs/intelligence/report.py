@@ -201,7 +201,7 @@ def _usage(history: Mapping[str, Envelope], models: Mapping[str, list[str]], sou
             models=models.get(name, []),
             seconds=envelope.duration_seconds,
             cost=envelope.usage.paid,
-            **{field: getattr(envelope.usage, field) for field in SPENT if field != "cost"},
+            **{field: getattr(envelope.asked, field) for field in SPENT if field != "cost"},
         )
         for name, envelope in history.items()
     ]

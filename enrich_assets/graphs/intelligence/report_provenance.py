@@ -91,7 +91,8 @@ def _of_usage(usage: Usage, history: Mapping[str, Envelope]) -> Iterator[tuple[s
         for field in SPENT:
             # An envelope of before all attempts were counted has the cost of its own making.
             source = "spent" if field == "cost" and recorded.paid == recorded.spent else field
-            yield f"/usage/phases/{index}/{field}", Origin(artifact=spent.phase, field=f"envelope.usage.{source}")
+            whole = "usage" if field == "cost" else "asked"
+            yield f"/usage/phases/{index}/{field}", Origin(artifact=spent.phase, field=f"envelope.{whole}.{source}")
         yield f"/usage/phases/{index}/seconds", Origin(artifact=spent.phase, field="envelope.duration_seconds")
     for field in (*SPENT, "seconds"):
         yield f"/usage/totals/{field}", Origin(artifact="report", field=f"sum of /usage/phases/*/{field}")

@@ -150,7 +150,7 @@ def _pair(phase: Phase, old: Run, new: Run) -> PhasePair:
 def _numbers(envelope: Envelope | None) -> PhaseNumbers | None:
     if envelope is None:
         return None
-    usage = envelope.usage
+    usage = envelope.asked
     return PhaseNumbers(
         rows_in=envelope.counts.rows_in,
         rows_out=envelope.counts.rows_out,
