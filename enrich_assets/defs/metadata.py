@@ -65,7 +65,7 @@ def materialization_metadata(result: PhaseResult, *, path: str, folder: str) -> 
             break
     shown |= {
         "rows_in": counts.rows_in,
-        "kept": counts.rows_out,
+        "kept": counts.kept,
         "dropped": counts.rows_dropped,
         "failed": counts.rows_failed,
     }

@@ -35,7 +35,7 @@ TEXT_LIMIT = 300
 _COUNTED = {
     "judged": "rows_judged",
     "rows_out": "rows_out",
-    "kept": "rows_out",
+    "passed": "rows_out",
     "dropped": "rows_dropped",
     "failed": "rows_failed",
 }
@@ -59,7 +59,7 @@ class PhaseQuality(Frozen):
     judged: int
     """Rows that have an outcome: for a phase that makes rows of others, those that it tried to make too."""
     rows_out: int
-    kept: int
+    passed: int
     dropped: int
     failed: int
     score: float | None
@@ -103,7 +103,7 @@ class QualityContent(Frozen):
     title: str
     rows_judged: int = 0
     """Sum of the rows that the phases judged."""
-    kept: int = 0
+    passed: int = 0
     dropped: int = 0
     failed: int = 0
     checks: int = 0
@@ -134,7 +134,7 @@ def content(material: Material) -> QualityContent:
                 cut.append(f"etl/{name}/{outcome}.parquet")
     summed = {
         name: sum(getattr(phase, name) for phase in phases)
-        for name in ("kept", "dropped", "failed", "checks", "checks_failed", "seconds")
+        for name in ("passed", "dropped", "failed", "checks", "checks_failed", "seconds")
     }
     costs = [phase.cost for phase in phases]
     known = sum(cost for cost in costs if cost is not None)
@@ -147,7 +147,7 @@ def content(material: Material) -> QualityContent:
         **summed,
         cost=total_cost(costs),
         known_cost=known,
-        score=summed["kept"] / judged if judged else None,
+        score=summed["passed"] / judged if judged else None,
         phases=phases,
         rows=rows,
         cut=cut,
@@ -229,12 +229,12 @@ def _short(value: Any) -> str:
 
 
 def _provenance(quality: QualityContent, material: Material) -> Iterator[tuple[str, Origin]]:
-    for name in ("kept", "dropped", "failed", "checks", "checks_failed", "seconds", "cost"):
+    for name in ("passed", "dropped", "failed", "checks", "checks_failed", "seconds", "cost"):
         yield f"/{name}", Origin(artifact="quality", field=f"sum of /phases/*/{name}")
     yield "/rows_judged", Origin(artifact="quality", field="sum of /phases/*/judged")
     yield "/known_cost", Origin(artifact="quality", field="sum of the known /phases/*/cost")
     if quality.score is not None:
-        yield "/score", Origin(artifact="quality", field="ratio of /kept to /rows_judged")
+        yield "/score", Origin(artifact="quality", field="ratio of /passed to /rows_judged")
     for index, phase in enumerate(quality.phases):
         fields = {name: f"envelope.counts.{field}" for name, field in _COUNTED.items()}
         fields |= {"score": "envelope.counts.quality_score", "seconds": "envelope.duration_seconds"}

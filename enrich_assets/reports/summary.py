@@ -11,7 +11,7 @@ from pydantic import Field
 
 from enrich_assets.core.envelope import Envelope, Frozen
 from enrich_assets.core.units import total_cost
-from enrich_assets.graphs.intelligence.report_content import COUNTED, Origin
+from enrich_assets.graphs.intelligence.report_content import Origin, counted_at
 from enrich_assets.reports.kinds import Rendering, ReportType
 from enrich_assets.reports.material import Material
 from enrich_assets.reports.origins import cost_field
@@ -166,7 +166,7 @@ def _line(material: Material, name: str, envelope: Envelope) -> PhaseLine:
         phase=name,
         number=envelope.number,
         makes=makes,
-        **{name: getattr(envelope.counts, field) for name, field in COUNTED.items()},
+        **{name: getattr(envelope.counts, field) for name, field in counted_at(envelope.counts).items()},
         waiting=envelope.counts.waiting,
         problems=problems,
         failed_by_kind=clean(envelope.counts.failed_by_kind),
@@ -188,7 +188,8 @@ def _provenance(summary: SummaryContent, material: Material) -> Iterator[tuple[s
             yield f"/totals/{name}", Origin(artifact="summary", field=f"sum of /phases/*/{name}")
     yield "/totals/known_cost", Origin(artifact="summary", field="sum of the known /phases/*/cost")
     for index, line in enumerate(summary.phases):
-        fields = {name: f"envelope.counts.{field}" for name, field in (COUNTED | {"waiting": "waiting"}).items()}
+        counted = counted_at(material.envelopes[line.phase].counts) | {"waiting": "waiting"}
+        fields = {name: f"envelope.counts.{field}" for name, field in counted.items()}
         fields |= {name: f"envelope.asked.{name}" for name in _USAGE}
         fields |= {"seconds": "envelope.duration_seconds", "cost": cost_field(material.envelopes[line.phase].usage)}
         for name, field in fields.items():

@@ -84,7 +84,7 @@ def test_every_place_shows_the_same_counts(runs: Any, call: Callable[..., Any], 
         assert viewed[name] == [*told.values(), asked, money(phase["cost"])], name
         assert (materialized[name]["dropped"], materialized[name]["failed"]) == (told["dropped"], told["failed"])
         assert (
-            materialized[name]["kept"] == told["rows_out"] and materialized[name]["model_calls"] == usage["model_calls"]
+            materialized[name]["kept"] == counts["kept"] and materialized[name]["model_calls"] == usage["model_calls"]
         )
     lines = call(place, "show", title).stdout.splitlines()
     for name, phase in phases.items():

@@ -29,7 +29,7 @@ from enrich_assets_tests.stored_run import KEY, PORT, TITLE, unpack
 PROJECT = Path(__file__).resolve().parents[2]
 STORED = PROJECT / "enrich_assets_tests" / "fixtures" / "run_0_1"
 GRAPH = GRAPHS["intelligence"]
-CHANGED_FROM = ""
+CHANGED_FROM = "report"
 """Name of the first phase whose results a later version changed by intention; empty while there is none."""
 
 

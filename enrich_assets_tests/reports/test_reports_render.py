@@ -164,9 +164,7 @@ def test_sources_that_are_down_and_checks_that_failed_are_named(build: Build) ->
 
 def test_numbers_tell_where_they_come_from(build: Build) -> None:
     soup = page_of(build())
-    assert soup.find("section", {"aria-labelledby": "funnel"}).find(
-        "span", title="tier1 · envelope.counts.rows_dropped"
-    )
+    assert soup.find("section", {"aria-labelledby": "funnel"}).find("span", title="tier1 · envelope.counts.dropped")
     assert soup.find("article").find("span", title="tier3 · relevance").get_text() == "9.1"
 
 

@@ -127,8 +127,8 @@ def test_rows_that_a_phase_lost_on_their_way_count_where_all_others_do(tmp_path:
     scraped = next(p for p in report_type("quality").content(material).phases if p.phase == "scraped")
     counts = material.envelopes["scraped"].counts
     assert scraped.failed == sum(counts.failed_by_kind.values())
-    assert scraped.judged == scraped.kept + scraped.dropped + scraped.failed
-    assert scraped.kept == counts.rows_out
+    assert scraped.judged == scraped.passed + scraped.dropped + scraped.failed
+    assert scraped.passed == counts.rows_out
 
 
 def test_pages_have_one_heading_in_order_labelled_controls_and_table_heads(tmp_path: Path) -> None:

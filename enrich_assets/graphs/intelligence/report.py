@@ -36,6 +36,7 @@ from enrich_assets.graphs.intelligence.report_content import (
     Summary,
     TotalSpent,
     Usage,
+    counted_at,
 )
 from enrich_assets.graphs.intelligence.report_provenance import provenance
 from enrich_assets.graphs.intelligence.settings import Category, Company
@@ -146,8 +147,8 @@ def _step(name: str, envelope: Envelope) -> FunnelStep:
     return FunnelStep(
         phase=name,
         number=envelope.number,
-        has_rows=bool(envelope.columns) or any(getattr(counts, field) for field in COUNTED.values()),
-        **{name: getattr(counts, field) for name, field in COUNTED.items()},
+        has_rows=bool(envelope.columns) or any(getattr(counts, field) for field in COUNTED),
+        **{name: getattr(counts, field) for name, field in counted_at(counts).items()},
         dropped_by_reason=_largest_first(counts.dropped_by_reason),
         failed_by_kind=_largest_first(counts.failed_by_kind),
         failed_checks=[

@@ -10,21 +10,27 @@ from datetime import datetime
 
 from pydantic import Field
 
-from enrich_assets.core.envelope import Frozen
+from enrich_assets.core.envelope import Counts, Frozen
 
 DIMENSIONS = ("relevance", "impact", "novelty", "credibility", "actionability")
 """The five dimensions of an article's score, each 0–10."""
 SCORE_COLUMNS = {**{name: name for name in DIMENSIONS}, "total": "tier3_score", "final": "final_score"}
 """Field of Scores → column of the articles' tables."""
-COUNTED = {
-    "rows_in": "rows_in",
-    "kept": "rows_out",
-    "dropped": "rows_dropped",
-    "failed": "rows_failed",
-    "created": "created",
-    "rows_out": "rows_out",
-}
-"""Counts of a phase that reports show → where its envelope's counts have them."""
+COUNTED = ("rows_in", "kept", "dropped", "failed", "created", "rows_out")
+"""Counts of a phase that reports show."""
+
+
+def counted_at(counts: Counts) -> dict[str, str]:
+    """Where a phase's counts have the numbers of COUNTED. Rows that were lost on their way count among the dropped and
+    the failed ones; where there are none, the numbers keep their plain names, and a report its hash."""
+    found = {name: name for name in COUNTED}
+    if counts.rows_dropped > counts.dropped:
+        found["dropped"] = "rows_dropped"
+    if counts.rows_failed > counts.failed:
+        found["failed"] = "rows_failed"
+    return found
+
+
 """The counts that the funnel takes from an envelope."""
 
 

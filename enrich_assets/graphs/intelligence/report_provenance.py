@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.graphs.intelligence.report_content import (
-    COUNTED,
     SCORE_COLUMNS,
     SPENT,
     Article,
@@ -18,6 +17,7 @@ from enrich_assets.graphs.intelligence.report_content import (
     Origin,
     SourceEntry,
     Usage,
+    counted_at,
 )
 
 SOURCES = "scraped/sources"
@@ -57,7 +57,7 @@ def provenance(
     for artifact, counted in ((last, _OF_ARTICLES), (SOURCES, _OF_SOURCES), ("report", _OF_NUMBERS)):
         found.update((path, Origin(artifact=artifact, field=field)) for path, field in counted.items() if artifact)
     found.update(_of_articles(articles, history))
-    found.update(_of_funnel(funnel))
+    found.update(_of_funnel(funnel, history))
     found.update(_of_usage(usage, history))
     found.update(_of_sources(sources, last))
     return found
@@ -75,9 +75,9 @@ def _of_articles(articles: Sequence[Article], history: Mapping[str, Envelope]) -
             yield f"/articles/{index}/copies", origin
 
 
-def _of_funnel(funnel: Sequence[FunnelStep]) -> Iterator[tuple[str, Origin]]:
+def _of_funnel(funnel: Sequence[FunnelStep], history: Mapping[str, Envelope]) -> Iterator[tuple[str, Origin]]:
     for index, step in enumerate(funnel):
-        for name, field in COUNTED.items():
+        for name, field in counted_at(history[step.phase].counts).items():
             yield f"/funnel/{index}/{name}", Origin(artifact=step.phase, field=f"envelope.counts.{field}")
         for field in ("dropped_by_reason", "failed_by_kind"):
             for key in getattr(step, field):
@@ -91,7 +91,7 @@ def _of_usage(usage: Usage, history: Mapping[str, Envelope]) -> Iterator[tuple[s
         for field in SPENT:
             # An envelope of before all attempts were counted has the cost of its own making.
             source = "spent" if field == "cost" and recorded.paid == recorded.spent else field
-            whole = "usage" if field == "cost" else "asked"
+            whole = "asked" if field != "cost" and recorded != history[spent.phase].asked else "usage"
             yield f"/usage/phases/{index}/{field}", Origin(artifact=spent.phase, field=f"envelope.{whole}.{source}")
         yield f"/usage/phases/{index}/seconds", Origin(artifact=spent.phase, field="envelope.duration_seconds")
     for field in (*SPENT, "seconds"):
