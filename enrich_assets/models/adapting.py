@@ -34,6 +34,8 @@ class WireForm:
     token_parameter: str = "max_tokens"
     temperature: str = "as set"
     """`left out` where the endpoint takes only its own."""
+    schema_without: str = ""
+    """Keywords that the endpoint refuses in a schema, with spaces between them."""
 
     def adapted_from(self, intended: WireForm) -> dict[str, str]:
         """What differs from the form that was intended."""
@@ -47,19 +49,29 @@ class Endpoint:
     def __init__(self, intended: WireForm) -> None:
         self.form = intended
         self.has_answered = False
+        self._taken: frozenset[str] = frozenset()
+        """Keywords of schemas that it has answered to."""
         self._intended = intended
         self._scout: _Scout | None = None
 
-    async def send(self, endpoint: ModelEndpoint, send: Callable[[WireForm], Awaitable[ModelReply]]) -> ModelReply:
-        """The reply of `send`, which gets the form that the endpoint takes; raises what it raises."""
-        if self.has_answered:
-            return await self._adapting(endpoint, send)
-        await self._wait_for_the_scout()
+    async def send(
+        self,
+        endpoint: ModelEndpoint,
+        send: Callable[[WireForm], Awaitable[ModelReply]],
+        keywords: frozenset[str] = frozenset(),
+    ) -> ModelReply:
+        """The reply of `send`, which gets the form that the endpoint takes; raises what it raises.
+
+        `keywords`: those of the request's schema.
+        """
+        if self._knows(keywords):
+            return await self._adapting(endpoint, send, keywords)
+        await self._wait_for_the_scout(keywords)
         scout = None
-        if not self.has_answered and self._scout is None:
+        if not self._knows(keywords) and self._scout is None:
             scout = self._scout = _Scout()
         try:
-            return await self._adapting(endpoint, send)
+            return await self._adapting(endpoint, send, keywords)
         except (EndpointError, TransientError) as error:
             # What holds for all who wait: they are told the same, and send nothing.
             if scout is not None and (isinstance(error, EndpointError) or error.kind == "rate limit"):
@@ -70,13 +82,28 @@ class Endpoint:
                 self._scout = None
                 scout.is_back.set()
 
-    async def _adapting(self, endpoint: ModelEndpoint, send: Callable[[WireForm], Awaitable[ModelReply]]) -> ModelReply:
+    def _knows(self, keywords: frozenset[str]) -> bool:
+        return self.has_answered and keywords <= self._taken
+
+    async def _adapting(
+        self,
+        endpoint: ModelEndpoint,
+        send: Callable[[WireForm], Awaitable[ModelReply]],
+        keywords: frozenset[str],
+    ) -> ModelReply:
         refusals: list[str] = []
         while True:
             form = self.form
             try:
                 reply = await send(form)
             except ParameterRefused as error:
+                if form.response_format == "json_schema" and not error.keywords.isdisjoint(
+                    keywords.difference(form.schema_without.split())
+                ):
+                    left_out = " ".join(sorted(error.keywords.union(form.schema_without.split())))
+                    if self.form == form:
+                        self.form = replace(form, schema_without=left_out)
+                    continue
                 other = _without(form, error.parameter, endpoint)
                 # Each once, the format twice; what the settings name is not changed.
                 if other is None or refusals.count(error.parameter) >= (
@@ -91,12 +118,13 @@ class Endpoint:
                 raise
             else:
                 self.has_answered = True
+                self._taken |= keywords
                 adapted = form.adapted_from(self._intended)
                 return replace(reply, adapted=adapted) if adapted else reply
 
-    async def _wait_for_the_scout(self) -> None:
+    async def _wait_for_the_scout(self, keywords: frozenset[str]) -> None:
         loop = asyncio.get_running_loop()
-        while not self.has_answered and (scout := self._scout) is not None and scout.loop is loop:
+        while not self._knows(keywords) and (scout := self._scout) is not None and scout.loop is loop:
             left = scout.sent_at + _REFUSED_WITHIN - loop.time()
             if left <= 0:
                 return

@@ -35,6 +35,7 @@ from enrich_assets.models.places import limits_of
 from enrich_assets.models.prices import has_own_prices, listed_cost, own_cost
 from enrich_assets.models.reach import guard_of, refused_endpoint
 from enrich_assets.models.replies import completion_in, reply_of
+from enrich_assets.models.schema_keywords import keywords_of
 from enrich_assets.models.schemas import format_text, with_schema_in_words
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.weights import weight_of
@@ -114,7 +115,7 @@ class DirectModels:
         """
         endpoint = endpoint_of(model, self._endpoints)
         send = partial(self._send, model, endpoint, messages, schema)
-        return await learnt_of(endpoint).send(endpoint, send)
+        return await learnt_of(endpoint).send(endpoint, send, keywords_of(schema))
 
     async def _send(
         self,
@@ -235,7 +236,7 @@ def _body(
     head = json.dumps(body)  # ASCII: what is no character at all (a lone surrogate) can be sent too
     if form.response_format != "json_schema":
         return head.encode("ascii")
-    return f'{head[:-1]}, "response_format": {format_text(schema)}}}'.encode("ascii")
+    return f'{head[:-1]}, "response_format": {format_text(schema, form.schema_without)}}}'.encode("ascii")
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:

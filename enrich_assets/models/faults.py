@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from enrich_assets.core.errors import CallError, EndpointError, FinalError, TransientError
 from enrich_assets.models.lite import litellm_offline
+from enrich_assets.models.schema_keywords import keywords_in
 from enrich_assets.models.waits import stated_wait
 
 # What an account lacks for good. "Billing" alone says nothing: rate limits name the page where a higher one is sold.
@@ -119,7 +120,7 @@ _ADAPTABLE = {
 }
 _NOT_TAKEN = re.compile(
     r"unsupported|not (?:be )?(?:supported|available|implemented|permitted|allowed|accepted|recognized)|n[o']t support|"
-    r"unavailable|unknown|unrecognized|unexpected|extra (?:inputs|fields)|only the default|deprecated|"
+    r"unavailable|unimplemented|unknown|unrecognized|unexpected|extra (?:inputs|fields)|only the default|deprecated|"
     r"must be (?:one of|either|['\"]?text|1\b)|input should be|invalid (?:schema|type|parameter|argument|value)|"
     r"unmarshal|cannot be (?:used|set|specified)|expected one of",
     re.I,
@@ -232,6 +233,8 @@ class ParameterRefused(EndpointError):
     """The endpoint refuses a parameter that may be put in another form (`models.adapting`)."""
 
     parameter = ""
+    keywords: frozenset[str] = frozenset()
+    """Keywords of the schema that it may be about."""
 
 
 def upstream_error(words: str, body: Any, *, model: str, key: str = "") -> CallError:
@@ -282,7 +285,8 @@ def _named(said: _Said, model: str, known: str, seconds: float) -> CallError:
         status in (400, 403) and (said.names(_FILTER_CODES) or _FILTERED.search(said.whole))
     ):
         return FinalError(f"The provider filtered the request: {text}", where=model, kind="content filter")
-    refused = _refused_parameter(said)
+    keywords = _refused_keywords(said)
+    refused = _refused_parameter(said) or ("response_format" if keywords else "")
     if refused:
         error = ParameterRefused(
             f"The endpoint refuses a parameter or the schema: {text}",
@@ -290,7 +294,7 @@ def _named(said: _Said, model: str, known: str, seconds: float) -> CallError:
             fix=_OTHER_PARAMETER,
             kind="unsupported request",
         )
-        error.parameter = refused
+        error.parameter, error.keywords = refused, keywords
         return error
     if _is_used_up(said):
         return _endpoint("quota", f"The account's quota or credit is used up: {text}", model, "Top it up, then resume.")
@@ -321,6 +325,12 @@ def _named(said: _Said, model: str, known: str, seconds: float) -> CallError:
         return FinalError(f"The endpoint refuses the request ({status}): {text}", where=model, kind="bad request")
     what = f"The endpoint failed ({status})" if status else "The endpoint tells of an error"
     return said.transient("server error", what, model)
+
+
+def _refused_keywords(said: _Said) -> frozenset[str]:
+    """The keywords of a schema that an endpoint refuses, as far as its words tell."""
+    is_refused = said.status in (400, 422, 500, 501) and _NOT_TAKEN.search(said.whole)
+    return keywords_in(said.whole) if is_refused else frozenset()
 
 
 def _refused_parameter(said: _Said) -> str:

@@ -22,6 +22,7 @@ from enrich_assets.models.places import limits_of
 from enrich_assets.models.prices import cost_of
 from enrich_assets.models.reach import check_reach
 from enrich_assets.models.replies import completion_in, reply_of
+from enrich_assets.models.schema_keywords import keywords_of
 from enrich_assets.models.schemas import format_text, speaks_json_schema, with_schema_in_words
 from enrich_assets.models.settings import EXTRACTIVE, ModelEndpoint
 from enrich_assets.models.weights import weight_of
@@ -71,7 +72,7 @@ class LiteLlm:
         """
         endpoint = endpoint_of(model, self._endpoints)
         send = partial(self._send, model, endpoint, messages, schema)
-        return await learnt_of(endpoint, supports=self._format(endpoint)).send(endpoint, send)
+        return await learnt_of(endpoint, supports=self._format(endpoint)).send(endpoint, send, keywords_of(schema))
 
     async def _send(
         self,
@@ -131,7 +132,7 @@ def _request(
         request["api_key"] = key
     if form.response_format == "json_schema":
         # Made anew: litellm may change what it is given.
-        request["response_format"] = json.loads(format_text(schema))
+        request["response_format"] = json.loads(format_text(schema, form.schema_without))
     elif form.response_format == "json_object":
         request["response_format"] = {"type": "json_object"}
     plain = [dict(message) for message in messages]

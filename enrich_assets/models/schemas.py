@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from enrich_assets.models.schema_keywords import without_keywords
+
 # Keywords that strict decoding understands everywhere it is offered (OpenAI, "Supported schemas"); with any other
 # keyword the schema is sent unstrict and the answer is validated here, as it always is.
 _STRICT_KEYWORDS = frozenset(
@@ -48,7 +50,7 @@ _COMPATIBLE = frozenset(
 )
 
 _MOST_TEXTS = 256
-_TEXTS: dict[int, tuple[Mapping[str, Any], str]] = {}
+_TEXTS: dict[tuple[int, str], tuple[Mapping[str, Any], str]] = {}
 
 
 def allows_strict(schema: Mapping[str, Any]) -> bool:
@@ -90,14 +92,18 @@ def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": inner}
 
 
-def format_text(schema: Mapping[str, Any]) -> str:
-    """`response_format` as JSON in ASCII, made once for each schema; a schema is not changed after its first use."""
+def format_text(schema: Mapping[str, Any], without: str = "") -> str:
+    """`response_format` as JSON in ASCII, made once for each schema; a schema is not changed after its first use.
+
+    `without`: keywords that are left out, with spaces between them.
+    """
     # By its identity: the text alone takes longer to write than the rest of a request. Held, so that none takes its id.
-    known = _TEXTS.get(id(schema))
+    known = _TEXTS.get((id(schema), without))
     if known is None or known[0] is not schema:
         if len(_TEXTS) >= _MOST_TEXTS:
             _TEXTS.clear()
-        known = _TEXTS[id(schema)] = (schema, json.dumps(response_format(schema)))
+        text = json.dumps(response_format(without_keywords(schema, without.split())))
+        known = _TEXTS[id(schema), without] = (schema, text)
     return known[1]
 
 
