@@ -58,5 +58,5 @@ def open_place(*, to_execute: bool = False, needs_room: bool = True) -> Iterator
     with ExitStack() as opened:
         if nothing_there and not to_execute:
             # Looking into a place where nothing is yet makes no folder there.
-            url = f"sqlite:///{opened.enter_context(TemporaryDirectory())}/ledger.db"
+            url = ledger_url(opened.enter_context(TemporaryDirectory()))
         yield Place(store, opened.enter_context(Ledger(url)))

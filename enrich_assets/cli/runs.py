@@ -22,6 +22,10 @@ def runs(
 
     with open_place() as place:
         listed = list_runs(place, limit, series)
+        if not listed:
+            from enrich_assets.graphs.finding import refuse_unlisted
+
+            refuse_unlisted(place.store, place.ledger)
     if as_json:
         write_json(listed)
         return

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
-from enrich_assets.engine.database import open_database
+from enrich_assets.engine.database import is_read_only, open_database, place_of
 from enrich_assets.engine.writer import GroupWriter, is_closed, not_committed
 
 T = TypeVar("T")
@@ -31,7 +31,8 @@ class Connected:
 
     def __init__(self, url: str, *, now: Callable[[], datetime] = utc_now) -> None:
         self._engine = open_database(url)
-        self._where = self._engine.url.render_as_string(hide_password=True)
+        self._where = place_of(self._engine.url)
+        self._is_read_only = is_read_only(self._engine.url)
         self._now = now
         self._writer = GroupWriter(self._engine, self._where)
         # One connection for all reads, because taking one from the pool costs more than the look-up itself; one
@@ -58,6 +59,9 @@ class Connected:
             if self._closed:
                 raise is_closed(self._where)
             try:
+                if self._is_read_only:
+                    with self._engine.connect() as connection:
+                        return read(connection)
                 if self._reader is None:
                     self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 return read(self._reader)

@@ -6,6 +6,7 @@ version to the next in `engine.migrations`, what the tables hold in `engine.ledg
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -18,6 +19,10 @@ import sqlalchemy as sa
 from enrich_assets.core.errors import StorageError
 from enrich_assets.engine import tables
 
+_WAY_OUT = (
+    "It was not changed. Put a copy of it back; or move it away (with its -wal and -shm), then enrich check lists the "
+    "runs again from their folders, and only the stored answers are lost; or name another with ENRICH_LEDGER_URL."
+)
 _APPLICATION_ID = 0x454E5243  # "ENRC": tells a ledger from any other SQLite file
 
 
@@ -29,9 +34,8 @@ def open_database(url: str) -> sa.Engine:
     ledger that is damaged, foreign, too new, or cannot be written; it is not changed.
     """
     parsed = sa.make_url(url.replace("postgresql://", "postgresql+psycopg2://", 1))
-    where = parsed.render_as_string(hide_password=True)
+    where = place_of(parsed)
     if parsed.get_backend_name() == "sqlite":
-        where = parsed.database or ""
         engine = _open_sqlite(parsed)
     else:
         engine = sa.create_engine(parsed, pool_pre_ping=True)
@@ -43,14 +47,18 @@ def open_database(url: str) -> sa.Engine:
         raise StorageError(
             f"the ledger cannot be opened: {said}.",
             where=where,
-            fix="Free some space there."
-            if "disk is full" in said
-            else "Check that it is a ledger of enrich_assets, intact and writable; it was not changed.",
+            fix="Free some space there." if "disk is full" in said else _WAY_OUT,
         ) from error
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+def place_of(url: sa.URL) -> str:
+    """A database as people are told of it: the file, or the URL without its password."""
+    is_file = url.get_backend_name() == "sqlite"
+    return url.database or "" if is_file else url.render_as_string(hide_password=True)
 
 
 class _Found(NamedTuple):
@@ -61,6 +69,12 @@ class _Found(NamedTuple):
 def _prepare(engine: sa.Engine, where: str) -> None:
     with engine.connect() as connection:
         found = _find(connection, where)
+    if is_read_only(engine.url) and (found is None or found.version < tables.SCHEMA_VERSION):
+        raise StorageError(
+            f"{where} can only be read, and "
+            + ("has no tables yet." if found is None else f"has version {found.version}, which has to be upgraded."),
+            fix="Let a user who may write there run enrich runs once.",
+        )
     if found is None or found.version < tables.SCHEMA_VERSION:
         found = _bring_up(engine, where)
     if found.minimum_reader > tables.SCHEMA_VERSION:
@@ -70,7 +84,7 @@ def _prepare(engine: sa.Engine, where: str) -> None:
             where=where,
             fix="Upgrade enrich_assets, or name another ledger with ENRICH_LEDGER_URL; it was not changed.",
         )
-    if engine.dialect.name == "sqlite":
+    if engine.dialect.name == "sqlite" and not is_read_only(engine.url):
         _use_write_ahead_log(engine)
 
 
@@ -186,7 +200,7 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     path = Path(url.database or "")
     try:
         if path.is_dir():
-            raise StorageError("is a folder, where the ledger should be a file.", where=str(path), fix="Move it away.")
+            raise StorageError(f"{path} is a folder, where the ledger should be a file.", fix="Move it away.")
         _refuse_foreign(path)
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -195,6 +209,9 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
             where=str(error.filename or path),
             fix="Give this user the right to read and write there, or set ENRICH_STORAGE to another folder.",
         ) from error
+    if is_read_only(path):
+        # A new connection for each look: only then is it known anew whether somebody else is writing.
+        return sa.create_engine(url, creator=lambda: _connect_to_read(path), poolclass=sa.NullPool)
     engine = sa.create_engine(url, connect_args={"timeout": 30.0, "check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
@@ -204,6 +221,24 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
         cursor.close()
 
     return engine
+
+
+def is_read_only(file: Path | sa.URL) -> bool:
+    """Whether this user can only read a SQLite ledger that is there: the file, or its folder, where the log is."""
+    if isinstance(file, sa.URL):
+        if file.get_backend_name() != "sqlite":
+            return False
+        file = Path(file.database or "")
+    return file.is_file() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    # What stands in the log is not in the file yet, so the log has to be read too; without one nobody writes now, and
+    # SQLite would only fail to make one (https://www.sqlite.org/wal.html, "Read-Only Databases").
+    log = path.with_name(f"{path.name}-wal")
+    is_whole = not (log.exists() and log.stat().st_size)
+    address = f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if is_whole else "")
+    return sqlite3.connect(address, uri=True, timeout=30.0, check_same_thread=False)
 
 
 _known: set[Path] = set()
@@ -241,9 +276,8 @@ def _has_no_tables(path: Path) -> bool:
 
 
 def _foreign(where: str) -> StorageError:
-    return StorageError("is no ledger of enrich_assets.", where=where, fix="Name another file; it was not changed.")
+    return StorageError(f"{where} is no ledger of enrich_assets.", fix=_WAY_OUT)
 
 
 def _damaged(what: str, where: str) -> StorageError:
-    fix = "Bring the ledger back from a copy, or name another one with ENRICH_LEDGER_URL; it was not changed."
-    return StorageError(what, where=where, fix=fix)
+    return StorageError(what, where=where, fix=_WAY_OUT)

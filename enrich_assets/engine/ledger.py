@@ -45,7 +45,9 @@ def ledger_url(storage: str) -> str:
             f"ENRICH_STORAGE is remote ({storage}), and ENRICH_LEDGER_URL is not set.",
             fix="Set ENRICH_LEDGER_URL to a Postgres database, postgresql+psycopg2://…, that holds the ledger.",
         )
-    return f"sqlite:///{Path(storage.removeprefix('file://')).absolute() / 'ledger.db'}"
+    # Made by its parts: a question mark or percent sign in a folder's name is no part of a URL's grammar.
+    path = Path(storage.removeprefix("file://")).absolute() / "ledger.db"
+    return sa.URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
 class Ledger(RunRecords, PhaseRecords, SpendingRecords, StoredAnswers, RestRecords, Claims):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from enrich_assets.core.errors import ArtifactError, UnknownRun
+from enrich_assets.core.units import counted
 from enrich_assets.engine.graph import Graph
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.series import LATEST, known_series, series_named, series_of
@@ -36,11 +37,23 @@ def find_run(store: Store, ledger: Ledger, reference: str) -> tuple[Graph, str]:
         for graph in GRAPHS.values():
             if reference in store.runs(graph.name):
                 return graph, reference
+        refuse_unlisted(store, ledger)
         raise
     known = ledger.run(run_id)
     if known is None:
         raise UnknownRun(f"the run {run_id} was removed just now.", fix="enrich runs lists the runs.")
     return graph_named(str(known["graph"])), run_id
+
+
+def refuse_unlisted(store: Store, ledger: Ledger) -> None:
+    """Raises UnknownRun where the storage has runs and the ledger lists none: it was lost, or another one is named."""
+    found = {graph.name: len(store.runs(graph.name)) for graph in GRAPHS.values()}
+    if any(found.values()) and not ledger.runs(limit=1):
+        raise UnknownRun(
+            f"the ledger lists no run, and {counted(sum(found.values()), 'run')} stand in the storage {store.root}.",
+            fix="Put a copy of the ledger back, or name it with ENRICH_LEDGER_URL. Without one, enrich check lists the "
+            "runs again from their folders; only the stored answers are lost.",
+        )
 
 
 def latest_complete(store: Store, graph: Graph, series: str = "") -> str | None:
