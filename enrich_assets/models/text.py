@@ -170,8 +170,10 @@ def stem(word: str) -> str:
 
 
 def keyword_hits(text: str, keywords: Iterable[str]) -> dict[str, int]:
-    """How often each keyword or phrase occurs as whole words; case and a plural s do not matter. No zeros.
+    """How often each keyword or phrase occurs as whole words. No zeros.
 
+    Case and an English plural of the last word do not matter ("chips", "economies", "crises"), nor whether a gap is
+    white space or a hyphen; what the keyword writes with a hyphen may also be written as one word ("start-up").
     In scripts without spaces it counts wherever it stands; in Korean a word may go on, because endings stick to it.
     """
     hits = {}
@@ -193,10 +195,17 @@ def _keyword_pattern(keyword: str) -> tuple[re.Pattern[str] | None, tuple[str, .
     parts = [part for part in re.split(r"[\s-]+", keyword.strip()) if part]
     if not parts:
         return None, ()
-    joined = r"[\s-]+".join(map(re.escape, parts))
+    gaps = [r"[\s-]*" if "-" in gap else r"[\s-]+" for gap in re.findall(r"(?<=[^\s-])[\s-]+(?=[^\s-])", keyword)]
+    last, plural = parts[-1], "(?:['’]?s|es)?"
+    # "economies", "crises": an ending that is replaced, and no further one.
+    if re.search(r"(?i)[^\Waeiou\d_]y$", last) and len(last) > 3:
+        parts[-1], plural = last[:-1], "(?:y(?:['’]s)?|ies)"
+    elif last.lower().endswith("sis"):
+        parts[-1], plural = last[:-2], "[ie]s"
+    joined = "".join(f"{re.escape(part)}{gap}" for part, gap in zip(parts, [*gaps, ""], strict=True))
     # Where no space parts words, any neighbour may be of another word; Korean endings stick to their word.
     before = "" if _UNSPACED.match(keyword.strip()) else rf"(?<![^\W{UNSPACED}])"
-    after = rf"(?:['’]?s|es)?(?![^\W{UNSPACED}])"
+    after = rf"{plural}(?![^\W{UNSPACED}])"
     if _UNSPACED.match(keyword.strip()[-1]) or _HANGUL.match(keyword.strip()[-1]):
         after = ""
     pattern = re.compile(rf"{before}{joined}{after}", re.IGNORECASE)

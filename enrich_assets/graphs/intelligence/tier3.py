@@ -14,6 +14,7 @@ from enrich_assets.core.settings import inherited
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, ask
 from enrich_assets.graphs.intelligence.settings import Category, Company
+from enrich_assets.models.relevance import subject_points
 from enrich_assets.models.text import keyword_hits, sentences
 from enrich_assets.stats.figures.drop_reasons import DropReasons
 from enrich_assets.stats.figures.histogram import Histogram
@@ -157,32 +158,62 @@ _ACTION = (
 )
 _NUMBER = re.compile(r"\b\d[\d.,]*\b")
 _QUOTE = re.compile(r"[\"“”]")
+_HALF_OF_SUBJECT, _HALF_OF_INTERESTS, _HALF_OF_CUES = 20.0, 10.0, 2.5
+"""Points that give half of the scale: of the subject about four keywords, of the interests two, of cue words two."""
+_INTERESTS_SHARE = 0.5
+"""Share of the reader's interests in the relevance, where the settings name any."""
+_CUES_SHARE = 0.05
+"""How far cue words move a dimension from the middle of the scale, as a share of the scale: they order articles whose
+relevance is nearly equal, and no more."""
+_USUAL_WORDS = 400
+"""Words of a usual article: a longer one holds more cue words without meaning more by them."""
 
 
 def five_dimensions_by_cues(article: Row, settings: Settings) -> Assessment:
-    """The stand-in without a model: cue words and figures in the text, per dimension, saturating."""
+    """The stand-in without a model: the subject by its keywords, and cue words and figures for the other dimensions.
+
+    Cue words are in texts of every subject and tell little, so what they say is shrunk towards the middle of the
+    scale (as an estimate of low reliability is); the subject uses the whole scale. So it leads, and they refine.
+    """
     text = f"{article['title']}. {article['text']}"
     own = next((c for c in settings.categories if c.id == article["category"]), None)
-    keywords = keyword_hits(text, own.keywords if own else ())
-    interests = keyword_hits(text, settings.company.interests)
+    subject = subject_points(article["title"], article["text"], own.keywords if own else ())
+    interests = subject_points(article["title"], article["text"], settings.company.interests)
     numbers = len(set(_NUMBER.findall(text)))
-    found = {
-        "relevance": 1.0 * len(keywords) + 0.25 * min(8, sum(keywords.values())) + 1.5 * len(interests),
+    cues = {
         "impact": 1.0 * len(keyword_hits(text, _IMPACT)) + 0.25 * min(12, numbers),
         "novelty": 1.2 * len(keyword_hits(text, _NOVELTY)) + 0.8 * len(keyword_hits(article["title"], _NOVELTY)),
-        "credibility": 1.0 * len(keyword_hits(text, _CREDIBILITY))
-        + 0.3 * min(8, len(_QUOTE.findall(text)))
-        + 1.0 * float(article["source_weight"]),
+        "credibility": 1.0 * len(keyword_hits(text, _CREDIBILITY)) + 0.3 * min(8, len(_QUOTE.findall(text))) + 1.0,
         "actionability": 1.2 * len(keyword_hits(text, _ACTION)),
     }
-    scores = {name: round(10 * points / (points + 2.5), 2) for name, points in found.items()}
-    best = sorted(scores, key=lambda name: (-scores[name], name))[:2]
+    relevance = _saturated(subject, half=_HALF_OF_SUBJECT)
+    if settings.company.interests:
+        relevance = (1 - _INTERESTS_SHARE) * relevance + _INTERESTS_SHARE * _saturated(
+            interests, half=_HALF_OF_INTERESTS
+        )
+    longer = 0.25 + 0.75 * len(text.split()) / _USUAL_WORDS
+    told = {name: _saturated(points / longer, half=_HALF_OF_CUES) for name, points in cues.items()}
+    scores = {name: 5 + _CUES_SHARE * (10 * share - 5) for name, share in told.items()}
+    # The source's weight is the user's own word on it, so it counts fully.
+    scores["credibility"] = min(10.0, scores["credibility"] * float(article["source_weight"]))
+    scores = {name: round(score, 2) for name, score in {"relevance": 10 * relevance, **scores}.items()}
+    best = sorted(told, key=lambda name: (-told[name], name))[:2]
     title = article["title"].strip().rstrip(".")
     lead = [s for s in sentences(article["text"])[:2] if s.strip().rstrip(".") != title][:1]
-    rationale = f"Cue words speak most for {best[0]} and {best[1]}."
+    rationale = f"{_keywords_told(text, own)}; cue words speak most for {best[0]} and {best[1]}."
     if lead:
         rationale += f" It opens: {lead[0]}"
     return Assessment(**scores, rationale=rationale[:600])
+
+
+def _keywords_told(text: str, category: Category | None) -> str:
+    named = sorted(keyword_hits(text, category.keywords if category else ()))
+    return f"Keywords: {', '.join(named[:4])}" if named else "No keyword of its category"
+
+
+def _saturated(points: float, *, half: float) -> float:
+    """0-1, rising with `points`: a half where they are `half`."""
+    return points / (points + half)
 
 
 def keep_the_best(kept: Sequence[Row], settings: Settings) -> Mapping[str, Drop]:
