@@ -16,6 +16,7 @@ from enrich_assets.cli.following import followed
 from enrich_assets.cli.output import clean, console, counted, money, say
 from enrich_assets.cli.place import Place
 from enrich_assets.cli.progress import sure_of_cost
+from enrich_assets.cli.show import page_first
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
 from enrich_assets.defs.budgets import check_budget
@@ -113,13 +114,9 @@ def submit_and_tell(place: Place, graph: Graph, run_id: str, phases: Sequence[Ph
 def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
     """The files of a run's report, the page first."""
     files = place.store.envelope(graph.name, run_id, graph.last.name).files
-    found = sorted((name for name in files if name.startswith("reports/")), key=_page_first)
+    found = sorted((name for name in files if name.startswith("reports/")), key=page_first)
     folder = place.store.run_folder(graph.name, run_id)
     return [str(folder.file(name)) for name in found]
-
-
-def _page_first(name: str) -> tuple[bool, bool, str]:
-    return (name != "reports/report.html", not name.endswith(".html"), name)
 
 
 def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]) -> None:

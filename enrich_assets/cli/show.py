@@ -180,11 +180,16 @@ def run_facts(place: Place, graph: Graph, run_id: str) -> dict[str, Any]:
         "like": str(registered.get("like", "")),
         "overrides": registered.get("overrides", {}),
         "folder": folder,
-        "reports": [f"{folder}/{name}" for name in reports],
+        "reports": [f"{folder}/{name}" for name in sorted(reports, key=page_first)],
         "cost": total_cost([entry["cost"] for entry in phases]),
         "unsettled": sum(entry["unsettled"] for entry in phases if not entry["is_working"]),
         "phases": phases,
     }
+
+
+def page_first(name: str) -> tuple[bool, bool, str]:
+    """Orders the files of a run's reports: the report's page, other pages, the rest."""
+    return (name != "reports/report.html", not name.endswith(".html"), name)
 
 
 def _state(progress: RunProgress, standings: list[Standing]) -> str:

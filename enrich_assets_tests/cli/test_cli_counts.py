@@ -61,6 +61,7 @@ def test_every_place_shows_the_same_counts(runs: Any, call: Callable[..., Any], 
     assert call(place, "report", title, "--out", str(tmp_path / "reports")).exit_code == 0
     numbers = json.loads((tmp_path / "reports" / "numbers.json").read_text(encoding="utf-8"))["reports"]
     reports = {name: {one["pointer"]: one["value"] for one in listed} for name, listed in numbers.items()}
+    assert shown["reports"][0].endswith("/reports/report.html")
     recorded, viewed, materialized = place.recorded(run_id), _viewer(place, run_id), _dagster(place, run_id, phases)
     for place_in_report, (name, phase) in enumerate(phases.items()):
         counts, usage = phase["counts"], phase["usage"]
