@@ -27,7 +27,7 @@ def test_five_thousand_rows_take_little_memory_and_known_answers_no_call(tmp_pat
     assert found["first"]["calls"] == 5_000
     assert found["first"]["memory_mb"] <= 60, found
     assert found["again"]["calls"] == 0
-    assert found["again"]["seconds"] < 2, found
+    assert found["again"]["seconds"] < found["first"]["seconds"], found
 
 
 @pytest.mark.long
