@@ -120,6 +120,6 @@ def _print(found: list[dict[str, Any]]) -> None:
     out = console()
     out.print(table)
     if any(entry["unsettled"] for entry in found):
-        out.print("Reserved: on its way, or of unknown outcome, at the most that it can cost.")
+        out.print("Reserved: on its way, or of unknown outcome or usage, at the most that it can cost.")
     if any(entry["spent"] is None for entry in found):
         out.print("Unknown: a model without a price. The settings of a new run can give it.")

@@ -85,9 +85,9 @@ def notes_of(progress: RunProgress) -> list[str]:
 
 
 def sure_of_cost(unsettled: int) -> list[str]:
-    """The sentence on requests of unknown outcome, where there are any."""
+    """The sentence on requests of unknown outcome or usage, where there are any."""
     told = unknown_outcomes(unsettled)
-    return [f"cost: {told}"] if told else []
+    return [f"cost {told}"] if told else []
 
 
 def _count(value: int | None) -> str:

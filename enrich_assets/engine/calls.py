@@ -290,6 +290,7 @@ class Calls:
                 cost=whole.cost,
                 tokens_in=whole.tokens_in,
                 tokens_out=whole.tokens_out,
+                is_known=not whole.costs_at_most,
             )
         await asyncio.gather(
             *(

@@ -163,5 +163,12 @@ def settlement_of(reservation: Reservation, stored: Stored, moment: datetime) ->
     """The settlement that an answer, or the error that came in its place, means."""
     reply = stored.reply
     return Settlement(
-        reservation, moment, reply.cost, reply.tokens_in, reply.tokens_out, "" if stored.final is None else stored.final
+        reservation,
+        moment,
+        reply.cost,
+        reply.tokens_in,
+        reply.tokens_out,
+        "" if stored.final is None else stored.final,
+        # Without a usage it stays in the books as what it is: an upper bound.
+        is_known=not reply.costs_at_most,
     )

@@ -84,8 +84,10 @@ def how_it_goes(rows: RowsSoFar, pace: Pace, *, cost: float | None, unsettled: i
 
 
 def unknown_outcomes(unsettled: int) -> str:
-    """What people are told of the requests in a cost whose outcome nobody knows; '' where there are none."""
+    """What people are told of the requests in a cost whose outcome or usage nobody knows; '' where there are none."""
     if not unsettled:
         return ""
-    are = "1 request of unknown outcome is" if unsettled == 1 else f"{unsettled:,} requests of unknown outcome are"
-    return f"{are} counted at the upper bound"
+    are = "1 request of unknown outcome or usage is"
+    if unsettled > 1:
+        are = f"{unsettled:,} requests of unknown outcome or usage are"
+    return f"at most: {are} counted at the upper bound"

@@ -52,6 +52,8 @@ class Reply:
     seconds: float = 0.0
     made_at: datetime | None = None
     reused: bool = False
+    costs_at_most: bool = False
+    """Whether nobody told its usage, and `cost` is the most that it can have cost."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def row_states(
             state = "running" if row_id in open_rows or attempts[row_id] else "pending"
         else:
             state = "paused" if status == "paused" else "pending"
-        if row_id in open_rows and not error and status != "running":
+        if row_id in open_rows and not error and status != "running" and state in ("pending", "paused"):
             error = "left, outcome unknown"
         found.append(RowState(row_id, title, state, attempts[row_id], error, reason))
     return found

@@ -361,5 +361,5 @@ def _costing_at_most(found: T, weight: Weight) -> T:
     whole = found if isinstance(found, Reply) else found[0]
     if whole.cost is not None or weight.usd is None:
         return found
-    whole = replace(whole, cost=weight.usd)
+    whole = replace(whole, cost=weight.usd, costs_at_most=True)
     return cast(T, whole if isinstance(found, Reply) else (whole, *found[1:]))

@@ -98,7 +98,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a reserved request ended. `is_known` False: it left, and nobody knows what became of it."""
+    """How a reserved request ended. `is_known` False: it left, and nobody knows what became of it, or what it took."""
 
     reservation: Reservation
     moment: datetime

@@ -210,7 +210,7 @@ def _usage(report: ReportContent) -> Iterator[str]:
     if totals.cost is None:
         yield f"Cost of the run: {escaped(phrases.cost(totals))}."
     if totals.unsettled:
-        yield f"In the cost, {phrases.unknown_outcomes(totals.unsettled)}."
+        yield f"The cost is {phrases.unknown_outcomes(totals.unsettled)}."
 
 
 def _origins(report: ReportContent) -> Iterator[str]:

@@ -29,7 +29,9 @@ def test_the_cost_is_that_of_all_attempts_and_an_older_record_keeps_its_own() ->
     progress = run_progress("r", ["a", "b", "c"], recorded, now=NOW, spent=spent)
     assert [phase.cost for phase in progress.phases] == pytest.approx([0.5, 0.3, 0.15])
     assert progress.cost == pytest.approx(0.95)
-    assert notes_of(progress)[-1] == "cost: 2 requests of unknown outcome are counted at the upper bound"
+    assert (
+        notes_of(progress)[-1] == "cost at most: 2 requests of unknown outcome or usage are counted at the upper bound"
+    )
 
 
 def test_a_price_that_is_unknown_stays_unknown() -> None:

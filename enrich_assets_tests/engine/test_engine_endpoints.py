@@ -17,6 +17,7 @@ import pytest
 from enrich_assets.core.errors import PhaseFailed
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.ledger import Ledger
+from enrich_assets.engine.progress import unknown_outcomes
 from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.transport import Models
 from enrich_assets_tests.endpoint_server import Answer, EndpointServer, completion
@@ -314,3 +315,15 @@ def test_an_answer_that_litellm_cannot_read_is_paid_once(ledger: Ledger) -> None
         with pytest.raises(PhaseFailed, match="path: direct"):
             judged(server, ledger, "litellm")
         assert server.calls == 1
+
+
+def test_answers_without_a_usage_cost_at_most_what_they_can_have_cost(ledger: Ledger) -> None:
+    answer = {name: value for name, value in completion(VERDICT).items() if name != "usage"}
+    with EndpointServer(lambda *_: Answer(answer)) as server:
+        result = judged(server, ledger, usd_per_million_input=1, usd_per_million_output=10)
+        assert is_whole(result) and server.calls == ROWS
+        spent = ledger.spent("r", "judged")
+        assert spent.unsettled == result.usage.unsettled == ROWS
+        assert spent.spent == 0.0 and spent.total == result.usage.spent
+        assert unknown_outcomes(spent.unsettled).startswith("at most: 8 requests of unknown outcome or usage")
+        assert is_whole(judged(server, ledger)) and server.calls == ROWS

@@ -51,5 +51,7 @@ def test_the_line_says_what_there_is_and_nothing_else() -> None:
 
 def test_requests_of_unknown_outcome_are_said_in_words() -> None:
     assert unknown_outcomes(0) == ""
-    assert unknown_outcomes(1) == "1 request of unknown outcome is counted at the upper bound"
-    assert unknown_outcomes(2000) == "2,000 requests of unknown outcome are counted at the upper bound"
+    assert unknown_outcomes(1) == "at most: 1 request of unknown outcome or usage is counted at the upper bound"
+    assert (
+        unknown_outcomes(2000) == "at most: 2,000 requests of unknown outcome or usage are counted at the upper bound"
+    )

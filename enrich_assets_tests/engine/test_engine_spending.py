@@ -138,7 +138,7 @@ def test_what_a_phase_shows_is_what_the_model_took(ledger: Ledger) -> None:
 def test_an_answer_that_does_not_tell_its_cost_counts_at_its_upper_bound(ledger: Ledger) -> None:
     model = CountingModel(cost=None, most=0.02)
     result = run(GRAPH, "judged", TABLE, ledger, model, settings={"concurrency": 8})
-    assert (result.usage.unsettled, result.usage.spent) == (0, pytest.approx(0.8))
+    assert (result.usage.unsettled, result.usage.spent) == (40, pytest.approx(0.8)), "said as an upper bound"
     with pytest.raises(BudgetReached):
         other = rows_table(*(f"other {n}, points 1" for n in range(40)))
         run(GRAPH, "judged", other, ledger, model, settings={"concurrency": 8, "budget": {"run_usd": 1.0}})

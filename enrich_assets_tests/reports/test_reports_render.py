@@ -141,7 +141,7 @@ def test_requests_of_unknown_outcome_are_said_once_and_only_where_there_are_any(
     usage = Usage(model_calls=9, cost=0.5, spent=0.7, unsettled=2, models=("openai/x",))
     content = build(history={**sample.history(), "tier2": sample.envelope("tier2", 4, usage=usage)})
     for text in (words_of(page_of(content)), markdown_of(content)):
-        assert text.count("2 requests of unknown outcome are counted at the upper bound") == 1
+        assert text.count("2 requests of unknown outcome or usage are counted at the upper bound") == 1
         assert "0.70 USD" in text
     assert "unknown outcome" not in markdown_of(build())
 
