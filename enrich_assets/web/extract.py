@@ -15,7 +15,9 @@ from enrich_assets.core.errors import FinalError
 from enrich_assets.core.language_codes import language_code
 from enrich_assets.engine.clients import Extracted, Page, PageSelectors
 from enrich_assets.web import charset
+from enrich_assets.web.consent import is_consent, without_consent
 from enrich_assets.web.dates import as_written, best_date
+from enrich_assets.web.embedded import embedded_text
 from enrich_assets.web.language import language_of
 from enrich_assets.web.linked_data import linked_data
 from enrich_assets.web.markup import html_tree, one_line
@@ -25,6 +27,8 @@ from enrich_assets.web.stories import whole_story
 from enrich_assets.web.titles import best_title
 from enrich_assets.web.urls import canonicalize, joined, on_same_site
 
+CONSENT = "consent"
+"""The method of a page that shows nothing but a consent dialogue: its text is empty."""
 _SPACE = re.compile(r"\s+")
 _SHORT_CHARACTERS = 250
 """Trafilatura itself doubts a text that is shorter."""
@@ -36,7 +40,9 @@ def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
     What `selectors` find goes before everything else. The text is trafilatura's in its fast mode, which is the best
     compromise of figures and speed on article pages; where that is under 250 characters its slower mode is asked too
     (`trafilatura-full`), and where it is a part of the story that the page marks up, that is taken (`article`).
-    A page without text gives an empty text. Raises FinalError of kind `not_html` for another kind of document.
+    A consent dialogue is no text: what the page holds beside it is read (`without-consent`), as is an article that it
+    carries as data where it shows none (`json-ld`, `next-data`). A page without text gives an empty text. Raises
+    FinalError of kind `not_html` for another kind of document.
     """
     if not is_html(page):
         raise FinalError(
@@ -53,6 +59,8 @@ def extract(page: Page, *, selectors: PageSelectors | None = None) -> Extracted:
     document = _general(source, page, fast=True)
     text, method = (own.text, "selectors") if own.text else _main_text(source, page, tree, _field(document, "text"))
     things = linked_data(tree)
+    if method != "selectors":
+        text, method = _instead(tree, things, page, text, method)
     written = as_written(own.published, page.fetched_at) if own.published else None
     return Extracted(
         title=own.title or best_title(tree, things, page.final_url, _field(document, "title")),
@@ -76,6 +84,30 @@ def _main_text(source: str, page: Page, tree: Any, fast: str) -> tuple[str, str]
     if story:
         return story, "article"
     return text, method if text else ""
+
+
+def _instead(tree: Any, things: list[dict[str, Any]], page: Page, text: str, method: str) -> tuple[str, str]:
+    """What is read in place of a consent dialogue and of next to nothing, and what it comes from."""
+    asks = is_consent(text)
+    if not asks and len(text) >= _SHORT_CHARACTERS:
+        return text, method
+    carried, carrier = embedded_text(tree, things)
+    if len(carried) > len(text) or (asks and carried):
+        return carried, carrier
+    if not asks:
+        return text, method
+    import lxml.html
+
+    copied = lxml.html.document_fromstring(lxml.html.tostring(tree, encoding="unicode"))
+    without_consent(copied)
+    for element in copied.iter("aside"):
+        element.tag = "div"  # it holds the article where the rest of the page has none
+    rest = lxml.html.tostring(copied, encoding="unicode")
+    for fast in (True, False):
+        found = _field(_general(rest, page, fast=fast), "text").strip()
+        if len(found) >= _SHORT_CHARACTERS and not is_consent(found):
+            return found, "without-consent"
+    return "", CONSENT
 
 
 def _general(source: str, page: Page, *, fast: bool) -> Any:

@@ -29,7 +29,7 @@ from enrich_assets.graphs.intelligence.source_health import (
 from enrich_assets.stats.figures.by_day import ByDay
 from enrich_assets.stats.figures.side_bars import SideBars
 from enrich_assets.stats.figures.timeline import Timeline
-from enrich_assets.web.extract import content_hash, is_html
+from enrich_assets.web.extract import CONSENT, content_hash, is_html
 from enrich_assets.web.forgotten import FORGOTTEN
 from enrich_assets.web.language import decided_language
 from enrich_assets.web.rendered import RenderedPages
@@ -149,6 +149,8 @@ async def _article(
         words = word_count(text.text)
         if not is_html(page) and not words:
             return _Read(named, Drop("not_html", page.content_type), pages)
+        if text.method == CONSENT:
+            return _Read(named, Drop("consent_dialogue", words, "it asks for consent and shows no article"), pages)
         if words < settings.least_words:
             return _Read(named, Drop("no_text", words, "fewer words than a text has"), pages)
         canonical = canonicalize(text.canonical_url or page.final_url)

@@ -158,12 +158,20 @@ def test_no_source_is_led_to_a_forbidden_address(tmp_path: Path, kind: str, docu
 def test_what_a_page_names_as_its_own_address_is_not_asked(tmp_path: Path) -> None:
     head = (
         f'<link rel="canonical" href="{ROOM}/canonical"><meta property="og:url" content="{ROOM}/og">'
-        f'<base href="{ROOM}/base/"><meta http-equiv="refresh" content="0;url={ROOM}/refresh">'
+        f'<base href="{ROOM}/base/"><meta http-equiv="refresh" content="60;url={ROOM}/refresh">'
         f'<script src="{ROOM}/s.js"></script><link rel="amphtml" href="{ROOM}/amp"><link rel="next" href="{ROOM}/2">'
     )
     page = GOOD.replace("<head>", f"<head>{head}").replace("<main>", f'<iframe src="{ROOM}/f"></iframe><main>')
     found, site = run(tmp_path, {"/good": page}, lambda site: site.scraped(url="/good", kind="page"))
     assert (site.met, [row["title"] for row in found.rows]) == (0, ["A foundry"])
+
+
+def test_a_page_that_sends_on_to_a_forbidden_address_is_refused_as_a_redirect_is(tmp_path: Path) -> None:
+    page = GOOD.replace("<head>", f'<head><meta http-equiv="refresh" content="0;url={ROOM}/refresh">')
+    found, site = run(tmp_path, {"/good": page}, lambda site: site.scraped(url="/good", kind="page"))
+    failures = [failure for _, failure in found.failed] or [found.failure]
+    assert (site.met, list(found.rows), [failure.kind for failure in failures]) == (0, [], ["address_refused"])
+    assert "a redirect led to" in failures[0].message and "allow_hosts" not in failures[0].message
 
 
 def test_no_hit_of_a_search_leads_to_a_forbidden_address(tmp_path: Path) -> None:
