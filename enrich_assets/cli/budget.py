@@ -20,7 +20,10 @@ _AMOUNT = "AMOUNT"
 
 def budget(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest'; without it day and month.")
+        str,
+        typer.Argument(
+            metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES'; without it day and month."
+        ),
     ] = "",
     usd: Annotated[
         str | None,

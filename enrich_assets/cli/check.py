@@ -26,7 +26,10 @@ _PAGES_NAMED = 5
 
 def check(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest'; without it all runs.")
+        str,
+        typer.Argument(
+            metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES'; without it all runs."
+        ),
     ] = "",
     numbers: Annotated[bool, typer.Option("--numbers", help="Recompute the numbers of RUN's reports.")] = False,
 ) -> None:

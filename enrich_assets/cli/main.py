@@ -86,7 +86,7 @@ def enrich(
 ) -> None:
     """Feeds, sites and tables become ranked, enriched, cited reports.
 
-    RUN is an ID, a title or 'latest'; PHASE a name or a number.
+    RUN is an ID, a title, 'latest' or 'latest:SERIES'; PHASE a name or a number.
     """
     if debug:
         os.environ["ENRICH_DEBUG"] = "1"

@@ -16,7 +16,8 @@ _PATIENCE_SECONDS = 12.0
 
 def pause(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest' (the default).")
+        str,
+        typer.Argument(metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES' (the default)."),
     ] = "latest",
 ) -> None:
     """Let whoever works on a run stop: what is on its way lands and is kept, nothing more is sent.

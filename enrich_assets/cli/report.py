@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def report(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest' (the default).")
+        str,
+        typer.Argument(metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES' (the default)."),
     ] = "latest",
     types: Annotated[
         str,

@@ -22,7 +22,10 @@ def demo() -> None:
 
 def run(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest'; without it a new run.")
+        str,
+        typer.Argument(
+            metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES'; without it a new run."
+        ),
     ] = "",
     preset: Annotated[str, typer.Option(metavar="NAME", help="Start from a preset.", show_default=False)] = "",
     settings: Annotated[
@@ -100,7 +103,8 @@ def run(
 
 def resume(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest' (the default).")
+        str,
+        typer.Argument(metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES' (the default)."),
     ] = "",
     latest: Annotated[bool, typer.Option("--latest", help="The newest run.")] = False,
     retry_failed: Annotated[

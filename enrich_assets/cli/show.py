@@ -44,7 +44,8 @@ _STYLES = {"✓": "green", "▸": "yellow", "‖": "yellow", "·": "dim", "!": "
 
 def show(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest' (the default).")
+        str,
+        typer.Argument(metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES' (the default)."),
     ] = "latest",
     phase_name: Annotated[
         str, typer.Argument(metavar="PHASE", show_default=False, help="Name or number of a phase.")

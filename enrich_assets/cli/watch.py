@@ -19,7 +19,8 @@ _REFRESH_SECONDS = 0.5
 
 def watch(
     run_name: Annotated[
-        str, typer.Argument(metavar="RUN", show_default=False, help="ID, title or 'latest' (the default).")
+        str,
+        typer.Argument(metavar="RUN", show_default=False, help="ID, title, 'latest' or 'latest:SERIES' (the default)."),
     ] = "latest",
     once: Annotated[bool, typer.Option("--once", help="Show one frame and end.")] = False,
 ) -> None:

@@ -34,7 +34,7 @@ def enter_home(say: Callable[[str], None]) -> Path:
         from enrich_assets.store.root import storage_name
 
         os.environ["ENRICH_STORAGE"] = storage_name(storage)
-    _refuse_unreadable(home)
+    refuse_url_parts(home)
     if named and home != default_home():
         say(f"DAGSTER_HOME is {home}: runs appear in that instance's UI.")
     os.environ["DAGSTER_HOME"] = str(home)
@@ -45,6 +45,18 @@ def enter_home(say: Callable[[str], None]) -> Path:
 def default_home() -> Path:
     """The project's folder where it holds a dagster.yaml, else the working directory."""
     return PROJECT if (PROJECT / "dagster.yaml").is_file() else Path.cwd()
+
+
+def refuse_url_parts(home: Path) -> None:
+    """Raises UserError for a path that Dagster takes for a URL with parts: its databases would stand elsewhere."""
+    found = _URL_PARTS.search(str(home))
+    if found:
+        raise UserError(
+            f"Dagster cannot keep its databases in {str(home)!r}: it takes {found.group()!r} in the name for a part "
+            "of a URL.",
+            fix="Name another folder, in DAGSTER_HOME or as base_dir in its dagster.yaml, without '?' and without '%' "
+            "before two hexadecimal digits in its path.",
+        )
 
 
 def _home(named: str) -> Path:
@@ -61,14 +73,3 @@ def _home(named: str) -> Path:
             fix=f"Make it: mkdir -p {shlex.quote(str(home))}; or set it to a folder that there is, or {or_own}",
         )
     return home.resolve()
-
-
-def _refuse_unreadable(home: Path) -> None:
-    """Raises UserError for a path that Dagster takes for a URL with parts: its databases would stand elsewhere."""
-    found = _URL_PARTS.search(str(home))
-    if found:
-        raise UserError(
-            f"Dagster cannot keep its databases in {str(home)!r}: it takes {found.group()!r} in the name for a part "
-            "of a URL.",
-            fix="Set DAGSTER_HOME to a folder without '?' and without '%' before two hexadecimal digits in its path.",
-        )

@@ -13,10 +13,12 @@ import yaml
 from enrich_assets.core.errors import UserError
 from enrich_assets.defs.home import default_home as default_home
 from enrich_assets.defs.home import enter_home as enter_home
+from enrich_assets.defs.home import refuse_url_parts
 
 
 def open_instance() -> dg.DagsterInstance:
     """The instance of DAGSTER_HOME; raises UserError that says what is wrong with it."""
+    refuse_url_parts(_base_dir(Path(os.environ.get("DAGSTER_HOME", "."))))
     try:
         return dg.DagsterInstance.get()
     except Exception as error:  # Dagster raises many kinds for a bad dagster.yaml; each is the user's to mend

@@ -178,8 +178,8 @@ def test_a_dagster_home_that_cannot_be_used_is_refused_with_what_to_write(
         (tmp_path / "no where", "there is none", f"mkdir -p '{tmp_path / 'no where'}'"),
         (tmp_path / "file", "that is no folder", "unset it"),
         ("./relative", "wherever a command is called", f"export DAGSTER_HOME={tmp_path / 'relative'}"),
-        (tmp_path / "a?b", "it takes '?' in the name", "Set DAGSTER_HOME to"),
-        (tmp_path / "a%41b", "it takes '%41' in the name", "Set DAGSTER_HOME to"),
+        (tmp_path / "a?b", "it takes '?' in the name", "Name another folder"),
+        (tmp_path / "a%41b", "it takes '%41' in the name", "Name another folder"),
         ("~nobody-of-that-name", "there is no home of", "whole path"),
     ):
         monkeypatch.setenv("DAGSTER_HOME", str(named))
@@ -203,6 +203,15 @@ def test_a_dagster_home_may_have_a_tilde_spaces_and_signs(
         done = call(None, "run", "--preset", "demo", "--prepare")
         assert done.exit_code == 0, done.stderr
         assert (home / "history" / "runs.db").is_file()
+
+
+def test_databases_that_dagster_would_put_elsewhere_are_refused(empty_place: Any, call: Any) -> None:
+    text = "storage:\n  sqlite:\n    base_dir: ${NAME:?}/st\n"
+    (empty_place.home / "dagster.yaml").write_text(text, encoding="utf-8")
+    done = call(empty_place, "run", "--preset", "demo", "--prepare")
+    assert done.exit_code == 2
+    assert "it takes '?' in the name" in done.stderr and "base_dir in its dagster.yaml" in done.stderr
+    assert [path.name for path in empty_place.home.iterdir()] == ["dagster.yaml"]
 
 
 def test_a_broken_dagster_yaml_is_named(empty_place: Any, call: Any) -> None:

@@ -51,7 +51,7 @@ class SharedSettings(EngineSettings):
     models: dict[str, ModelEndpoint] = Field(default_factory=dict)
     """Named model endpoints."""
     compare_with: int = Field(default=5, ge=0, le=100)
-    """Earlier complete runs whose reported articles are not reported again."""
+    """Earlier complete runs of its series whose articles are not reported again."""
     http: HttpSettings = HttpSettings()
     """Limits of the web client."""
     search: SearchSettings = SearchSettings()
