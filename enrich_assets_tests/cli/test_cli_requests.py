@@ -21,9 +21,9 @@ BAD_REQUESTS = {
         ["where: --set", "at least one source"],
     ),
     "no list": (["run", "--preset", "demo", "--set", "sources=feed"], ["where: --set", "sources: should be a list"]),
-    "a language by its name": (["run", "--preset", "demo", "--set", "language=English"], ["where: --set", "language:"]),
+    "a language that nobody speaks": (["run", "--preset", "demo", "--set", "language=Klingon"], ["where: --set", "language:"]),
     "a phase's language": (
-        ["run", "--preset", "demo", "--set", "tier1.language=EN"],
+        ["run", "--preset", "demo", "--set", "tier1.language=e"],
         ["where: --set", "tier1.language:"],
     ),
     "not key=value": (["run", "--preset", "demo", "--set", "tier3"], ["--set 'tier3' is not key=value"]),
