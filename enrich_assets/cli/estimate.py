@@ -88,6 +88,7 @@ def off_line(compared: Mapping[str, Any] | None) -> str:
 def _tell_new(place: Place, *, preset: str, file: Path | None, like: str, overrides: list[str], as_json: bool) -> None:
     from enrich_assets.defs.estimating import estimate_new
     from enrich_assets.defs.runs import new_registration
+    from enrich_assets.engine.series import series_of_file
     from enrich_assets.graphs.catalog import graph_named
     from enrich_assets.graphs.presets import load_settings_file
 
@@ -103,6 +104,7 @@ def _tell_new(place: Place, *, preset: str, file: Path | None, like: str, overri
         where=str(file or ""),
         preset=preset,
         overrides=overrides,
+        series=series_of_file(file) if file is not None else "",
         like=like,
     )
     found = estimate_new(graph, registered, place.store, place.ledger)

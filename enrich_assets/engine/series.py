@@ -36,7 +36,8 @@ def series_of_file(path: Path) -> str:
     whole = Path(os.path.normpath(path.absolute()))
     name = whole.stem if whole.suffix.lower() in _SUFFIXES else whole.name
     shown = os.fsencode(f"{whole.parent.name}/{name}".lstrip("/")).decode("utf-8", "replace")
-    return shown[-LONGEST_NAME:]
+    # A name of a file may hold what changes how a line is read; a name that people type does not.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown)[-LONGEST_NAME:]
 
 
 def series_named(reference: str) -> str:

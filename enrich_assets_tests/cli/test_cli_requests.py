@@ -21,7 +21,10 @@ BAD_REQUESTS = {
         ["where: --set", "at least one source"],
     ),
     "no list": (["run", "--preset", "demo", "--set", "sources=feed"], ["where: --set", "sources: should be a list"]),
-    "a language that nobody speaks": (["run", "--preset", "demo", "--set", "language=Klingon"], ["where: --set", "language:"]),
+    "a language that nobody speaks": (
+        ["run", "--preset", "demo", "--set", "language=Klingon"],
+        ["where: --set", "language:"],
+    ),
     "a phase's language": (
         ["run", "--preset", "demo", "--set", "tier1.language=e"],
         ["where: --set", "tier1.language:"],

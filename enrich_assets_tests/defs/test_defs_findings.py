@@ -29,7 +29,9 @@ def test_what_stands_out_warns_in_the_launch_and_the_run_goes_on(room: Room) -> 
 
     assert launched.succeeded, launched.failure
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert found.description == "Signal Review gives 11 of 11 articles, 100 %; 2 sources were read."
+    assert found.description == (
+        "1 of 12 pages, 8 %, could not be read. Signal Review gives 11 of 11 articles, 100 %; 2 sources were read."
+    )
     assert "Lower its max_items" in str(found.metadata["one_source_dominates"].value)
 
 
