@@ -35,6 +35,7 @@ from enrich_assets.engine.limits import SharedLimits
 from enrich_assets.engine.meter import Meter
 from enrich_assets.engine.requests import AnswerStore, Reply, Request
 from enrich_assets.engine.spending import Caps, Reservation
+from enrich_assets.engine.wire_count import WireCount, count_from_here
 
 T = TypeVar("T", bound=Reply | tuple[Reply, Any])
 
@@ -114,11 +115,11 @@ class Sender:
         answers_before = self._breaker.answers(endpoint)
         refused = _Refused()
         while True:
+            count = count_from_here()
             try:
-                found = await self._once(request, send, endpoint, weight, claim)
+                found = await self._once(request, send, endpoint, weight, claim, count)
             except AskedElsewhere as elsewhere:
                 assert claim is not None
-                attempt -= 1
                 claim = await self._wait_for_others(claim, elsewhere.where)
             except TransientError as error:
                 self.add(error)
@@ -139,7 +140,7 @@ class Sender:
                 delay = self._backoff.delay(refused.times if is_limit else attempt, error.retry_after, self._draw)
                 if self._closing or (ends_before(delay) and not is_limit):
                     raise
-                self.meter.retries += 1
+                self.meter.retries += count.requests > 0
                 self.journal.note(
                     "retry",
                     row_id=current_row.get(),
@@ -199,13 +200,14 @@ class Sender:
         endpoint: str,
         weight: Weight,
         claim: Claim | None,
+        count: WireCount,
     ) -> tuple[T, Reservation | None]:
         # A slot is held for as long as a request is on the wire, and neither while it is committed nor while it waits
         # for its next attempt. Pages name no endpoint: they cost nothing, and their client spaces them host by host.
         if not endpoint:
             refuse_late()
             await refuse_without_lease()
-            self._count(request)
+            self._count(request, 1)
             return await self._deadlines.kept(_this_task(), send), None
         gate = self._gate(request, endpoint)
         task = _this_task()
@@ -222,16 +224,24 @@ class Sender:
                         self._breaker.refuse_closed(endpoint)
                         await refuse_without_lease()  # it may have slept since its reservation
                         do_not_count_since(began)
-                        self._count(request)
                         self._waiting.discard(task)
                         has_left = True
-                        found = await self._deadlines.kept(task, send)
+                        # Counted at once, for whoever looks on meanwhile, and corrected by what really left.
+                        self._count(request, 1)
+                        try:
+                            found = await self._deadlines.kept(task, send)
+                        finally:
+                            self._count(request, count.requests - 1)
                     self._note_tokens(endpoint, weight, found if isinstance(found, Reply) else found[0])
                     return _costing_at_most(found, weight), reservation
                 except CallError as error:
                     self._note_tokens(endpoint, weight, error)
                     # An error in place of an answer whose tokens were not told: it cost something, at most that.
-                    unknown = has_left and (error.outcome_unknown or (error.cost is None and weight.usd is not None))
+                    unknown = (
+                        has_left
+                        and count.requests > 0
+                        and (error.outcome_unknown or (error.cost is None and weight.usd is not None))
+                    )
                     told = f"{error.kind}: {error.what}"
                     self._give_back(reservation, error.cost, error.tokens_in, error.tokens_out, told, unknown)
                     raise
@@ -331,9 +341,9 @@ class Sender:
         finally:
             self._waiting.discard(task)
 
-    def _count(self, request: Request) -> None:
+    def _count(self, request: Request, requests: int) -> None:
         name = {"model": "model_calls", "page": "page_requests", "search": "search_requests"}[request.kind]
-        setattr(self.meter, name, getattr(self.meter, name) + 1)
+        setattr(self.meter, name, getattr(self.meter, name) + requests)
 
 
 class _Refused:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from enrich_assets.core.errors import CallError, EndpointError, FinalError, MalformedAnswer, TransientError
 from enrich_assets.engine.clients import ModelReply
 from enrich_assets.engine.deadlines import waiting_for_a_turn
+from enrich_assets.engine.wire_count import note_requests
 from enrich_assets.models.faults import ParameterRefused
 from enrich_assets.models.places import limits_of
 from enrich_assets.models.settings import ModelEndpoint
@@ -64,6 +65,7 @@ class Endpoint:
 
         `keywords`: those of the request's schema.
         """
+        note_requests(0)
         if self._knows(keywords):
             return await self._adapting(endpoint, send, keywords)
         await self._wait_for_the_scout(keywords)
@@ -94,6 +96,7 @@ class Endpoint:
         refusals: list[str] = []
         while True:
             form = self.form
+            note_requests(1)
             try:
                 reply = await send(form)
             except ParameterRefused as error:

@@ -138,6 +138,8 @@ def test_a_429_with_a_wait_stops_no_phase(ledger: Ledger, path: str, form: str) 
     with EndpointServer(reply) as server:
         result = judged(server, ledger, path)
         assert is_whole(result)
+        assert result.usage.model_calls == server.calls, "who waits for another's answer has sent nothing"
+        assert result.usage.retries <= 2
         assert {line["kind"] for line in result.log if line["event"] == "endpoint_rests"} == {"rate limit"}
 
 
@@ -271,7 +273,7 @@ def test_a_refused_parameter_takes_one_call_more_for_the_whole_endpoint(
     with EndpointServer(refusing(*refused)) as server:
         result = judged(server, ledger, path)
         assert is_whole(result)
-        assert server.calls == ROWS + 1
+        assert result.usage.model_calls == server.calls == ROWS + 1
         noted = [line for line in result.log if line["event"] == "request_adapted"]
         assert len(noted) == 1 and adapted.items() <= noted[0].items()
         # Asked again with everything learnt and nothing of it in the request's hash: all of it is in the ledger.
