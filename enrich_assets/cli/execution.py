@@ -83,7 +83,7 @@ def execute_and_tell(
     close_dead_launches(instance, run_id, ledger=place.ledger, silent_seconds=0.0)
     storage = str(place.store.root)
     try:
-        with followed(graph, run_id, phases, storage=storage):
+        with followed(graph, run_id, phases, place.ledger, storage=storage):
             launched = execute(graph, run_id, phases, instance=instance)
     except KeyboardInterrupt:
         _close_view(place, graph, run_id)

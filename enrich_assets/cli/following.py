@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from enrich_assets.cli.output import console
 from enrich_assets.cli.progress import finished_line, progress_table, working_line
-from enrich_assets.engine.ledger import Ledger, utc_now
+from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.progress import Pace
 from enrich_assets.engine.run_progress import RunProgress, read_progress
 
@@ -26,13 +26,13 @@ _LIVE_SECONDS, _LINES_SECONDS = 0.25, 0.5
 
 
 @contextmanager
-def followed(graph: Graph, run_id: str, phases: Sequence[Phase], *, storage: str) -> Iterator[None]:
-    """Shows the progress of these phases of a run while the block works.
+def followed(graph: Graph, run_id: str, phases: Sequence[Phase], ledger: Ledger, *, storage: str) -> Iterator[None]:
+    """Shows the progress of these phases of a run while the block works: what begins after now, by the ledger.
 
     Meanwhile nothing else reaches the terminal: what phases and Dagster print is in Dagster's compute logs.
     """
     with _quiet_output() as stream:
-        follower = _Follower(graph, run_id, phases, storage, stream)
+        follower = _Follower(graph, run_id, phases, storage, stream, since=ledger.last_begun(run_id))
         follower.start()
         try:
             yield
@@ -67,12 +67,14 @@ def _quiet_output() -> Iterator[IO[str]]:
 
 
 class _Follower:
-    def __init__(self, graph: Graph, run_id: str, phases: Sequence[Phase], storage: str, stream: IO[str]) -> None:
+    def __init__(
+        self, graph: Graph, run_id: str, phases: Sequence[Phase], storage: str, stream: IO[str], *, since: int
+    ) -> None:
         self._names = graph.names
         self._run_id = run_id
         self._planned = [phase.name for phase in phases]
         self._storage = storage
-        self._since = utc_now()
+        self._since = since
         self._stream = stream
         self._console = console(file=stream)
         self._told: set[str] = set()

@@ -81,6 +81,7 @@ class Observer:
         """Brings the ledger's view up to date, and Dagster's log where that is due. Raises StorageError, LeaseLost."""
         self._rows = rows
         spent = self._ledger.spent(self._run_id, self._phase)
+        seconds = self._clock() - self._began
         self._ledger.phase_progress(
             self._run_id,
             self._phase,
@@ -93,8 +94,8 @@ class Observer:
             tokens_in=meter.tokens_in,
             tokens_out=meter.tokens_out,
             cost=spent.total,
+            seconds=seconds,
         )
-        seconds = self._clock() - self._began
         self._pace.note(seconds, rows.done)
         line, observation = self._schedule.line_is_due(seconds), self._schedule.observation_is_due(seconds)
         with suppress(Exception):  # the boundary to Dagster's log: that it is full or busy must not end a phase
@@ -127,7 +128,8 @@ class Observer:
         message = str(error)[:2000] or type(error).__name__
         with suppress(LeaseLost, StorageError):  # the error itself is what has to be told
             cost = self._ledger.spent(self._run_id, self._phase).total
-            self._ledger.phase_ended(self._run_id, self._phase, status, message=message, cost=cost)
+            seconds = self._clock() - self._began
+            self._ledger.phase_ended(self._run_id, self._phase, status, message=message, cost=cost, seconds=seconds)
 
     def failure(self, error: EnrichError) -> dg.Failure:
         """The failure for people: the cause, the rows done and the cost so far, and how to go on."""

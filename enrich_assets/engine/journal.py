@@ -6,6 +6,7 @@ is forgotten leaves nothing here.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,12 +25,18 @@ _FIRST_PROGRESS, _GROWTH = 5.0, 1.1
 
 
 class Journal:
-    """The log of one phase of one run. `now` is the clock."""
+    """The log of one phase of one run. `now` is the clock of its lines, `seconds` one that nobody sets."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.refused: list[Mapping[str, Any]] = []
         self._now = now
-        self._began = now()
+        self._seconds = seconds
+        self._began = seconds()
         self._lines: list[Mapping[str, Any]] = []
         self._left_out: Counter[str] = Counter()
         self._next_progress = _FIRST_PROGRESS
@@ -52,7 +59,7 @@ class Journal:
 
     def progress(self, rows: RowsSoFar, meter: Meter) -> None:
         """Adds a line of how far it is, at times that are ever further apart."""
-        seconds = (self._now() - self._began).total_seconds()
+        seconds = self._seconds() - self._began
         if seconds < self._next_progress:
             return
         self._next_progress = max(seconds + _FIRST_PROGRESS, seconds * _GROWTH)

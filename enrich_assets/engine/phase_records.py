@@ -24,6 +24,8 @@ class PhaseRecords(FailedRows):
     def phase_started(self, run_id: str, phase: str, number: int, rows_in: int | None) -> None:
         """Records that a phase of a run works now."""
         now = utc_text(self._now())
+        table = tables.phases
+        earlier = sa.select(sa.func.coalesce(sa.func.max(table.c.begun), 0)).where(table.c.run_id == run_id)
         nothing = dict.fromkeys(("rows_done", "calls", "reused", "tokens_in", "tokens_out"), 0)
         self.replace_phase(
             run_id,
@@ -34,12 +36,14 @@ class PhaseRecords(FailedRows):
             heartbeat_at=now,
             rows_in=rows_in,
             cost=0.0,
+            seconds=0.0,
+            begun=earlier.scalar_subquery() + 1,
             **nothing,
         )
 
     def phase_progress(self, run_id: str, phase: str, **values: Any) -> None:
         """Updates columns of a phase: of a running one rows_in, rows_done, dropped, failed, calls, reused, tokens_in,
-        tokens_out and cost; of one that does not stand any more its status."""
+        tokens_out, cost and seconds; of one that does not stand any more its status."""
         self._update_phase(run_id, phase, None, values)
 
     def phase_ended(self, run_id: str, phase: str, status: str, *, lease: Lease | None = None, **values: Any) -> None:
@@ -71,6 +75,10 @@ class PhaseRecords(FailedRows):
             query = query.where(table.c.run_id == run_id)
         query = query.order_by(table.c.run_id, table.c.number)
         return [dict(found._mapping) for found in self._read(query)]
+
+    def last_begun(self, run_id: str) -> int:
+        """Number of the last beginning of a phase of the run; 0 where none is known. Later ones have larger numbers."""
+        return max((row["begun"] or 0 for row in self.phases(run_id)), default=0)
 
     def silent_seconds(self, run_id: str, holder: str) -> float | None:
         """Seconds by the database's clock since the lease of a process on a phase of the run ran out; below 0 while it
@@ -130,5 +138,6 @@ def phase_view(envelope: Envelope) -> dict[str, Any]:
         "tokens_in": usage.tokens_in,
         "tokens_out": usage.tokens_out,
         "cost": usage.paid,
+        "seconds": envelope.duration_seconds,
         "message": "; ".join(check.message for check in envelope.blocking_failures()) or None,
     }

@@ -160,10 +160,11 @@ def run_progress(
     now: datetime,
     spent: Mapping[str, Spent] | None = None,
     waiting: Sequence[str] = (),
-    since: datetime | None = None,
+    since: int | None = None,
     pause_seconds: float = 0.0,
 ) -> RunProgress:
-    """The run out of the ledger's rows. Phases in `waiting` that did not start after `since` count as not started.
+    """The run out of the ledger's rows. Phases in `waiting` whose beginning has no number above `since` count as not
+    started.
 
     While somebody works on the run, so does a phase that is older than one before it: it will be made again. Who
     follows a run live gives `pause_seconds`: after the end of a phase somebody may be at work for so long. `spent` is
@@ -171,18 +172,19 @@ def run_progress(
     """
     known = {str(row["phase"]): row for row in recorded}
     is_worked_on = any(_is_fresh(row, now, pause_seconds) for row in recorded)
-    newest: datetime | None = None
+    before: list[Mapping[str, Any]] = []
     phases = []
     for place, name in enumerate(names, 1):
         row = known.get(name)
-        started = _moment(row["started_at"]) if row is not None else None
-        is_old = name in waiting and since is not None and (started is None or started < since)
-        is_old = is_old or (is_worked_on and newest is not None and (started is None or started < newest))
-        if row is None or is_old:
+        if row is None:
+            phases.append(PhaseProgress(place, name, **_cost(0.0, name, spent)))
+            continue
+        is_old = name in waiting and since is not None and (row["begun"] or 0) <= since
+        if is_old or (is_worked_on and any(_began_before(row, other) for other in before)):
             phases.append(PhaseProgress(place, name, **_cost(0.0, name, spent)))
         else:
-            phases.append(_phase(place, name, row, started, now, _cost(row["cost"], name, spent)))
-        newest = max((moment for moment in (newest, started) if moment is not None), default=None)
+            phases.append(_phase(place, name, row, now, _cost(row["cost"], name, spent)))
+        before.append(row)
     return RunProgress(run_id, tuple(phases), pause_seconds)
 
 
@@ -197,9 +199,7 @@ def _cost(noted: float | None, name: str, spent: Mapping[str, Spent] | None) -> 
     return {"cost": noted} if own is None else {"cost": cost_of(noted, own), "unsettled": own.unsettled}
 
 
-def _phase(
-    place: int, name: str, row: Mapping[str, Any], started: datetime | None, now: datetime, cost: Mapping[str, Any]
-) -> PhaseProgress:
+def _phase(place: int, name: str, row: Mapping[str, Any], now: datetime, cost: Mapping[str, Any]) -> PhaseProgress:
     ended, heard = _moment(row["ended_at"]), _moment(row["heartbeat_at"])
     return PhaseProgress(
         number=place,
@@ -207,17 +207,40 @@ def _phase(
         status=str(row["status"]),
         **{key: row[key] for key in _NUMBERS},
         **cost,
-        seconds=((ended or now) - started).total_seconds() if started else None,
-        silent_seconds=(now - heard).total_seconds() if heard else 0.0,
+        seconds=_seconds(row, now),
+        silent_seconds=_apart(now, heard) if heard else 0.0,
         heard_at=heard,
-        ended_before_seconds=(now - ended).total_seconds() if ended else None,
+        ended_before_seconds=_apart(now, ended) if ended else None,
         message=str(row["message"] or ""),
     )
 
 
 def _is_fresh(row: Mapping[str, Any], now: datetime, pause_seconds: float) -> bool:
     ended = _moment(row["ended_at"])
-    return row["status"] == "running" or (ended is not None and (now - ended).total_seconds() < pause_seconds)
+    return row["status"] == "running" or (ended is not None and _apart(now, ended) < pause_seconds)
+
+
+def _began_before(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a phase began before another one: by the numbers of their beginnings, which no clock moves. A view that
+    was rebuilt, or that an earlier version wrote, has none: there the moments have to do."""
+    if row["begun"] is not None and other["begun"] is not None:
+        return int(row["begun"]) < int(other["begun"])
+    started, others = _moment(row["started_at"]), _moment(other["started_at"])
+    return others is not None and (started is None or started < others)
+
+
+def _seconds(row: Mapping[str, Any], now: datetime) -> float | None:
+    """Seconds of work: as the phase measured them, else between its moments where they stand in their order."""
+    if row["seconds"] is not None:
+        return float(row["seconds"])
+    started = _moment(row["started_at"])
+    return max(0.0, ((_moment(row["ended_at"]) or now) - started).total_seconds()) if started else None
+
+
+def _apart(now: datetime, then: datetime) -> float:
+    """Seconds between two moments. One that lies ahead was noted before a clock was set back: as far away as it says,
+    so that a process that died before does not count as heard of until the clock comes there again."""
+    return abs((now - then).total_seconds())
 
 
 def _number(value: int | None) -> str:

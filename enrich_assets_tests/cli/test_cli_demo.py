@@ -151,6 +151,8 @@ def row(phase: str, status: str, started: float, ended: float | None = None, **v
         "reused": 0,
         "cost": 0.0,
         "message": None,
+        "seconds": None,
+        "begun": None,
         **values,
     }
 
@@ -176,6 +178,32 @@ def test_a_phase_older_than_the_one_that_works_before_it_is_waiting() -> None:
     progress = run_progress("r", ["a", "b"], recorded, now=NOW)
     assert [phase.mark for phase in progress.phases] == ["▸", "·"]
     assert [phase.rows for phase in progress.phases] == ["3 of 8", "waiting"]
+
+
+def test_a_clock_that_was_set_back_leaves_durations_and_the_order_of_phases_as_they_were() -> None:
+    hour = 3600.0
+    began_before = row("a", "complete", -hour, 2, seconds=40.0, begun=4, rows_out=8)  # began at 13:00, ended at 11:59
+    recorded = [began_before, row("b", "running", 1, seconds=1.5, begun=5)]
+    progress = run_progress("r", ["a", "b"], recorded, now=NOW, waiting=["a", "b"], since=3, pause_seconds=15)
+    assert [phase.mark for phase in progress.phases] == ["✓", "▸"]
+    assert [phase.seconds for phase in progress.phases] == [40.0, 1.5]
+    assert progress.state == "running" and progress.seconds == 41.5
+    # What began before the one who looks is told no more, whatever the moments say.
+    assert [p.mark for p in run_progress("r", ["a", "b"], recorded, now=NOW, waiting=["a"], since=4).phases] == [
+        "·",
+        "▸",
+    ]
+
+
+def test_a_view_without_measured_seconds_has_no_negative_duration() -> None:
+    (phase,) = run_progress("r", ["a"], [row("a", "complete", -3600, 2)], now=NOW).phases
+    assert phase.seconds == 0.0
+
+
+def test_a_process_that_died_before_the_clock_was_set_back_is_silent() -> None:
+    assert run_progress("r", ["a"], [row("a", "running", -3600)], now=NOW).state == "silent"
+    ended = [row("a", "complete", -3590, -3600)]
+    assert run_progress("r", ["a", "b"], ended, now=NOW, pause_seconds=15).state == "unfinished"
 
 
 def test_an_outdated_phase_makes_a_run_unfinished() -> None:

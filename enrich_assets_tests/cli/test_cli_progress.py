@@ -18,9 +18,10 @@ NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
 def row(phase: str, status: str, **values: Any) -> dict[str, Any]:
     numbers = dict.fromkeys(("rows_in", "rows_done", "rows_out", "dropped", "failed", "calls", "reused"))
+    unknown = dict.fromkeys(("message", "seconds", "begun"))
     began = (NOW - timedelta(seconds=100)).isoformat()
     times = {"started_at": began, "heartbeat_at": NOW.isoformat(), "ended_at": None}
-    return {"phase": phase, "status": status, **numbers, **times, "cost": 0.0, "message": None, **values}
+    return {"phase": phase, "status": status, **numbers, **times, "cost": 0.0, **unknown, **values}
 
 
 def test_the_cost_is_that_of_all_attempts_and_an_older_record_keeps_its_own() -> None:

@@ -32,12 +32,22 @@ def test_a_log_begins_and_ends_and_counts_what_it_has_no_room_for() -> None:
 
 def test_lines_of_progress_come_ever_further_apart() -> None:
     clock = Clock()
-    journal = Journal(clock)
+    journal = Journal(clock, seconds=lambda: clock.seconds)
     for second in range(86_400):
         clock.seconds = second
         journal.progress(RowsSoFar(10, 1), Meter())
     at = [datetime.fromisoformat(str(line["at"])) for line in journal.lines()[:-1]]
     assert at[0] == START + timedelta(seconds=5) and 50 < len(at) < 150
+
+
+def test_lines_of_progress_go_on_when_the_clock_is_set_back() -> None:
+    clock, passed = Clock(), [0.0]
+    journal = Journal(clock, seconds=lambda: passed[0])
+    for second in range(60):
+        passed[0] = second
+        clock.seconds = second if second < 10 else second - 3600
+        journal.progress(RowsSoFar(10, 1), Meter())
+    assert len(journal.lines()) > 5
 
 
 def test_answers_that_broke_a_rule_are_kept_up_to_a_bound() -> None:

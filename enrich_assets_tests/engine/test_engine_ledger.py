@@ -233,6 +233,18 @@ def test_a_phase_that_starts_again_has_forgotten_its_former_end(tmp_path: Path) 
         assert ledger.phases("r")[0]["started_at"] is None
 
 
+def test_phases_are_numbered_in_the_order_in_which_they_began_whatever_the_clock_says(tmp_path: Path) -> None:
+    moments = [MOMENT]
+    with Ledger.for_storage(str(tmp_path), now=lambda: moments[0]) as ledger:
+        assert ledger.last_begun("r") == 0
+        for phase in ("p", "q", "p"):
+            ledger.phase_started("r", phase, 1, None)
+            moments[0] -= timedelta(hours=1)
+        ledger.phase_started("other", "p", 1, None)
+        assert {row["phase"]: row["begun"] for row in ledger.phases("r")} == {"p": 3, "q": 2}
+        assert (ledger.last_begun("r"), ledger.last_begun("other")) == (3, 1)
+
+
 def write_some(storage: str) -> None:
     async def some(ledger: Ledger) -> None:
         for number in range(30):
