@@ -49,7 +49,7 @@ def open_place(*, to_execute: bool = False, needs_room: bool = True) -> Iterator
     from enrich_assets.store.root import MINIMUM_FREE_BYTES
     from enrich_assets.store.store import Store
 
-    enter_home(say if to_execute else lambda _: None)
+    enter_home(say if to_execute else lambda _: None, settles=to_execute)
     store = Store.from_environment()
     if to_execute:
         store.check_writable(MINIMUM_FREE_BYTES if needs_room else 0)

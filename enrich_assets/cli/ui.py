@@ -32,12 +32,12 @@ def ui(
     ] = 0,
 ) -> None:
     """Start the Dagster UI and its daemon. Ctrl-C ends both."""
-    from enrich_assets.defs.home import PROJECT, enter_home
+    from enrich_assets.defs.home import enter_home, shipped
     from enrich_assets.defs.running_ui import only_ui
 
-    home = enter_home(say)
+    home = enter_home(say, settles=True)
     with only_ui(home) as note:
-        raise typer.Exit(_serve(home, PROJECT / "workspace.yaml", port, note))
+        raise typer.Exit(_serve(home, shipped("workspace.yaml"), port, note))
 
 
 def _serve(home: Path, workspace: Path, port: int, note: Note) -> int:

@@ -18,11 +18,19 @@ from enrich_assets.core.named_paths import spelled_out
 
 _URL_PARTS = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 PROJECT = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def enter_home(say: Callable[[str], None]) -> Path:
+def shipped(name: str) -> Path:
+    """A settings file of Dagster's as it comes with this project: beside the package, or in it where a wheel has it."""
+    return PROJECT / name if (PROJECT / "dagster.yaml").is_file() else _PACKAGE / name
+
+
+def enter_home(say: Callable[[str], None], *, settles: bool = False) -> Path:
     """Sets DAGSTER_HOME to the project's folder, or honours the one that is set, which `say` is told.
 
+    `settles`: the folder that a command without a project works in gets the project's dagster.yaml where it has none.
+    Without it Dagster would lay its databases beside the data, and send what it calls telemetry.
     Storage that is named relatively (`./data`) keeps meaning the folder that the command was called in.
     """
     named = os.environ.get("DAGSTER_HOME", "").strip()
@@ -37,6 +45,12 @@ def enter_home(say: Callable[[str], None]) -> Path:
     refuse_url_parts(home)
     if named and home != default_home():
         say(f"DAGSTER_HOME is {home}: runs appear in that instance's UI.")
+    if settles and not named and not (home / "dagster.yaml").exists():
+        from upath import UPath
+
+        from enrich_assets.core.files import write_atomic
+
+        write_atomic(UPath(home / "dagster.yaml"), shipped("dagster.yaml").read_bytes())
     os.environ["DAGSTER_HOME"] = str(home)
     os.chdir(home)
     return home
