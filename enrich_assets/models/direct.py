@@ -41,6 +41,7 @@ from enrich_assets.models.settings import ModelEndpoint
 from enrich_assets.models.weights import weight_of
 from enrich_assets.web.connector import GuardedConnector
 from enrich_assets.web.guard import AddressGuard
+from enrich_assets.web.transport import LONGEST_FIELD, MOST_FIELDS
 
 ANSWER_LIMIT = 10_000_000
 """Most bytes of an answer that are read."""
@@ -188,6 +189,10 @@ async def _life(forget: Callable[[], object], guard: AddressGuard) -> AsyncGener
         connector=GuardedConnector(guard, keepalive_timeout=_KEEP_ALIVE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
+        # Gateways before a model send large headers too.
+        max_line_size=LONGEST_FIELD,
+        max_field_size=LONGEST_FIELD,
+        max_headers=MOST_FIELDS,
     )
     try:
         yield session

@@ -99,6 +99,7 @@ _TOO_LONG = re.compile(
     r"input is too long|too many (?:input )?tokens|number of (?:input )?tokens exceeds|"  # Bedrock
     r"input token count.{0,40}exceeds|"  # Gemini
     r"(?:available|maximum|max) context size|exceeds? (?:the )?context (?:size|limit)|context overflows?|"  # llama.cpp
+    r"context size has been exceeded|"  # llama.cpp, while it answers
     r"input .{0,40}is too large to process|"  # llama.cpp, the batch
     r"reduce (?:the length of )?(?:the|your) (?:messages?|prompt|input)|"  # Groq
     r"too large for model|"  # Mistral
