@@ -17,8 +17,9 @@ from enrich_assets.web.guard import AddressGuard
 
 _LARGEST_HEAD = 262_144
 """Bytes of a head that are kept back to be repaired, as many as Chromium reads; a larger one goes on as it is."""
-_END = re.compile(rb"\r*\n\r*\n")
-_LINE_END = re.compile(rb"\r*\n")
+# A search never begins within a run of \r: a head of nothing else would take the square of its length.
+_END = re.compile(rb"(?<!\r)\r*+\n\r*+\n")
+_LINE_END = re.compile(rb"(?<!\r)\r*+\n")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d{1,18})\Z")
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d\b")

@@ -17,8 +17,9 @@ LONGEST_SECONDS = 5
 """A page that waits longer is meant to be read."""
 _HEAD_BYTES = 65_536
 _WORDS = (b"refresh", b"Refresh", b"REFRESH")
-_META = re.compile(rb"<meta\s[^>]{0,500}http-equiv\s*=\s*[\"']?\s*refresh", re.IGNORECASE)
-_INSTRUCTION = re.compile(r"\s*([0-9]+|(?=\.))(?:[0-9.]*)(?:\s*[;,]|\s)\s*(.*)", re.DOTALL)
+# Possessive, since pages are foreign text: nothing is tried in two ways.
+_META = re.compile(rb"<meta\s[^>]{0,500}http-equiv\s*+=\s*+[\"']?+\s*+refresh", re.IGNORECASE)
+_INSTRUCTION = re.compile(r"\s*+([0-9]++|(?=\.))[0-9.]*+(?:\s*+[;,]|\s)\s*+(.*)", re.DOTALL)
 _URL_IS = re.compile(r"url\s*=\s*", re.IGNORECASE)
 
 
