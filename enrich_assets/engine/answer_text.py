@@ -29,7 +29,9 @@ _CLOSES = re.compile(
     r"<\|channel\|>final<\|message\|>",
     re.I,
 )
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(\s*[}\]])', re.S)
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+")|,(\s*[}\]])', re.S)
+# A string that never ends goes to the end of the text: its escaped quotes begin no other one.
+_MARK = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.S)
 _DECODER = json.JSONDecoder(strict=False)
 _MOST_TRIES = 200
 """Places of a text at which an object is looked for."""
@@ -138,7 +140,7 @@ def _decoded(text: str, start: int) -> tuple[Any, int] | None:
 def _end_of(text: str, start: int) -> int | None:
     """Where the bracket at `start` is closed again."""
     depth = 0
-    for mark in re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.S).finditer(text, start):
+    for mark in _MARK.finditer(text, start):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(mark[0], 0)
         if depth <= 0:
             return mark.end()

@@ -247,7 +247,9 @@ def upstream_error(words: str, body: Any, *, model: str, key: str = "") -> CallE
     inner = error_in(body)
     code = str(inner.get("code") or "") if isinstance(inner, Mapping) else ""
     wait = stated_wait({}, body, words, datetime.now(UTC))
-    said = _Said(words, _plain(words, key), codes_of(body), int(code) if code.isdecimal() else 400, wait)
+    said = _Said(
+        words, _plain(words, key), codes_of(body), int(code) if len(code) == 3 and code.isdecimal() else 400, wait
+    )
     if _is_too_long(said, ""):
         return FinalError(f"The prompt is too long for the model: {said.text}", where=model, kind="prompt too long")
     if said.names(_FILTER_CODES) or (said.status in (400, 403) and _FILTERED.search(words)):

@@ -122,7 +122,7 @@ def completion_in(raw: bytes, content_type: str, *, model: str) -> Any:
     if isinstance(found, Mapping):
         return found
     if "html" in content_type or head[:1] == b"<":
-        title = re.search(rb"<title[^>]*>([^<]{1,100})", raw[:20_000], re.I)
+        title = re.search(rb"<title[^<>]*>([^<]{1,100})", raw[:20_000], re.I)
         named = f" ({title[1].decode('utf-8', 'replace').strip()!r})" if title else ""
         error = TransientError(
             f"The endpoint answered with a web page{named} instead of JSON.",
@@ -151,7 +151,7 @@ def _error_inside(found: Mapping[str, Any], *, model: str, key: str) -> CallErro
         return upstream_error("it answered with an empty list of choices", None, model=model, key=key)
     code = found.get("error") or found
     code = str(code.get("code") or code.get("status") or "") if isinstance(code, Mapping) else ""
-    status = int(code) if code.isdecimal() and 300 <= int(code) < 600 else None
+    status = int(code) if len(code) == 3 and code.isdecimal() and 300 <= int(code) < 600 else None
     words = words_of(found)
     if not words or (found.get("error") is None and not found.get("message") and not found.get("detail")):
         words = f"an answer without choices ({', '.join(sorted(map(str, found))[:8]) or 'an empty object'})"

@@ -14,12 +14,14 @@ from enrich_assets.web.retry import LONGEST, retry_after
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?|hrs?|d|days?)(?![a-z])", re.I
+    r"(?<!\d)(\d++(?:\.\d++)?+)\s*+(ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?|hrs?|d|days?)(?![a-z])",
+    re.I,
 )
 _DURATION = rf"(?:{_PART.pattern}[\s,]*(?:and\s+)?){{1,4}}"
 # "Please try again in 8.6s", "Please retry after 26 seconds", "Please retry in 34.07s", "wait 1m30s before".
 _IN_WORDS = re.compile(
-    rf"(?:try again|retry|retrying|wait|available again|resets?)\s*(?:again\s+)?(?:in|after|for|at least)?\s*:?\s*"
+    r"(?:try again|retry|retrying|wait|available again|resets?)\s*+(?:again\s++)?+(?:in|after|for|at least)?+"
+    r"\s*+:?+\s*+"
     rf"(?P<wait>{_DURATION})",
     re.I,
 )
@@ -53,13 +55,13 @@ def _retry_info(body: Any) -> float | None:
         delay = part.get("retryDelay", part.get("retry_delay"))
         if isinstance(delay, Mapping):
             seconds = delay.get("seconds", 0)
-            return float(seconds) if _NUMBER.fullmatch(str(seconds)) else None
+            return float(str(seconds)) if _NUMBER.fullmatch(str(seconds)) else None
         if isinstance(delay, str) and (wait := _duration(delay)) is not None:
             return wait
         for name in ("retry_after", "retry_after_seconds", "retryAfter"):
             value = part.get(name)
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return float(value)
+                return float(max(0, min(value, LONGEST)))  # an integer of JSON may be too large for a float
     return None
 
 
