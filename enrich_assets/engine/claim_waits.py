@@ -68,8 +68,9 @@ class ClaimWaits:
                 await asyncio.sleep(delay)
                 for name in [n for n, waiters in self._waiting.items() if all(one.done() for one in waiters)]:
                     del self._waiting[name]
-                asked = await asyncio.to_thread(self._look, list(self._waiting)) if self._waiting else set()
-                ended = [name for name in self._waiting if name not in asked]
+                looked = list(self._waiting)  # more may come to wait during the look, which says nothing of them
+                asked = await asyncio.to_thread(self._look, looked) if looked else set()
+                ended = [name for name in looked if name not in asked]
                 for name in ended:
                     self._tell(name, None)
                 delay = _SOONEST if ended else min(_LATEST, 1.5 * delay)

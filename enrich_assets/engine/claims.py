@@ -17,8 +17,8 @@ from enrich_assets.engine import tables
 from enrich_assets.engine.leases import Lease
 from enrich_assets.engine.statements import Statement
 
-NO_ANSWER = "~"
-"""A moment later than any: no answer counts from then on."""
+NO_ANSWER = "9999"
+"""A moment later than any: no answer counts from then on. Digits, which every collation of a database sorts alike."""
 _TAKE = """
 INSERT INTO enrich_claims (request_hash, lease, token)
 SELECT {given}

@@ -23,7 +23,7 @@ from benchmarks import judged
 from enrich_assets.core.errors import Stopped
 from enrich_assets.core.result import PhaseResult
 from enrich_assets.engine.asking import Asker
-from enrich_assets.engine.claims import Claim, Elsewhere
+from enrich_assets.engine.claims import NO_ANSWER, Claim, Elsewhere
 from enrich_assets.engine.leases import acquire
 from enrich_assets.engine.ledger import Ledger
 from enrich_assets.engine.prompts import load_prompt
@@ -164,6 +164,18 @@ def test_who_waits_asks_itself_when_the_other_gives_its_phase_back(url: str) -> 
     assert left_claims(url) == 0
 
 
+def test_having_waited_for_the_other_gives_no_further_attempt(url: str) -> None:
+    with fresh_server() as server:
+        server.plan("500", times=9)
+        with claimed_by_somebody(url, hash_of_row(0)) as lease, ThreadPoolExecutor(1) as pool:
+            running = pool.submit(one_run, url, server, "one", rows=1, settings={"attempts": 2})
+            time.sleep(0.3)
+            assert server.calls == 0
+            lease.release()
+            running.exception(30)
+        assert server.calls == 2
+
+
 def test_who_waits_asks_itself_at_once_when_the_other_died_on_this_machine(url: str) -> None:
     with fresh_server() as server:
         gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
@@ -220,7 +232,7 @@ def test_a_request_that_is_answered_between_the_look_and_the_reservation_is_not_
         lease = ledger.lease_phase("one", "judged")
         assert asyncio.run(reserved(ledger, "")) == Elsewhere(frozenset())
         assert ledger.spent("one", "judged").total == 0
-        assert asyncio.run(reserved(ledger, "2999-01-01")) is None
+        assert asyncio.run(reserved(ledger, NO_ANSWER)) is None
         assert ledger.spent("one", "judged").total == 1.0
         lease.release()
 
