@@ -32,15 +32,19 @@ def loaded(place: Any, *arguments: str) -> set[str]:
     return set(words[2:])
 
 
-def test_help_answers_in_under_half_a_second(empty_place: Any) -> None:
-    seconds = []
+def test_help_takes_little_longer_than_the_libraries_that_write_it(empty_place: Any) -> None:
+    seconds, bare = [], []
     for _ in range(5):
         begun = time.perf_counter()
         done = subprocess.run(
             empty_place.command("--help"), env=empty_place.environment, capture_output=True, text=True, check=True
         )
         seconds.append(time.perf_counter() - begun)
-    assert statistics.median(seconds) < 0.5, seconds
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import typer, rich.console"], env=empty_place.environment, check=True)
+        bare.append(time.perf_counter() - begun)
+    # 1.5 times as long on a quiet machine; with one of the heavy libraries it would be ten times.
+    assert statistics.median(seconds) < 4 * statistics.median(bare), (seconds, bare)
     shown = "demo run resume runs show compare watch check serve ui presets sources forget"
     for command in shown.split():
         assert f"\n  {command} " in done.stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from enrich_assets.engine.stopping import GRACE_SECONDS
 from enrich_assets_tests.engine.kill_kit import (
     Case,
     Drivers,
@@ -20,7 +21,8 @@ from enrich_assets_tests.engine.kill_kit import (
 )
 from enrich_assets_tests.model_server import ModelServer
 
-GONE_SECONDS = 10.0
+GONE_SECONDS = 30.0
+"""What a quiet machine does within 10 s: the grace of 7 s, and what follows it."""
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -71,7 +73,7 @@ def test_a_signal_while_the_answers_take_less_than_the_grace_loses_none_of_them(
         began = time.monotonic()
         os.kill(process, number)
         ended = drivers.wait(process, GONE_SECONDS)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < GRACE_SECONDS, "it waited for the whole grace"
         assert ended.ended == "Stopped"
         assert len(case.answered()) == server.calls == server.answered
         costs_agree(case, exactly=True)
@@ -92,7 +94,7 @@ def test_a_signal_while_every_row_waits_for_its_next_attempt_ends_it_at_once(
         began = time.monotonic()
         os.kill(process, number)
         ended = drivers.wait(process, GONE_SECONDS)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < GRACE_SECONDS, "it waited for the whole grace"
         assert (ended.ended, ended.code) == ("Stopped", 2), ended
         assert len(case.answered()) == server.answered
         costs_agree(case, exactly=True)

@@ -215,12 +215,12 @@ def test_a_row_that_takes_too_long_waits_for_the_next_resume(ledger: Ledger) -> 
     class Slow(CountingModel):
         async def complete(self, model: str, messages: Any, schema: Any) -> Any:
             if "text 7," in messages[-1]["content"]:
-                await asyncio.sleep(30)
+                await asyncio.sleep(600)
             return await super().complete(model, messages, schema)
 
     began = time.monotonic()
     result = run(GRAPH, "judged", TABLE, ledger, Slow(), settings={"row_seconds": 0.3})
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert (result.counts.waiting, result.counts.failed_by_kind) == (1, {"deadline": 1})
     assert result.usage.unsettled == 1
 
@@ -269,11 +269,11 @@ def test_a_phase_that_is_asked_again_pays_once_and_a_resume_of_that_pays_the_res
 def test_what_a_row_waits_for_its_turn_does_not_count_against_its_time(ledger: Ledger) -> None:
     class Slow(CountingModel):
         async def complete(self, model: str, messages: Any, schema: Any) -> Any:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.6)
             return await super().complete(model, messages, schema)
 
-    # One at a time on the wire: the last of eight rows waits five times its own time.
+    # One at a time on the wire: the last of eight rows waits for three times its own time.
     model = Slow()
     table = rows_table(*(f"text {n}, points 1" for n in range(8)))
-    result = run(GRAPH, "judged", table, ledger, model, settings={"concurrency": 1, "row_seconds": 0.3})
+    result = run(GRAPH, "judged", table, ledger, model, settings={"concurrency": 1, "row_seconds": 1.5})
     assert (result.counts.failed, model.calls) == (0, 8)

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,12 +74,14 @@ def failure(llm: LiteLlm) -> CallError:
 
 
 def test_an_answer_comes_back_with_tokens_and_seconds(server: ModelServer) -> None:
+    began = time.perf_counter()
     reply = ask(transport(server))
+    passed = time.perf_counter() - began
     answer = json.loads(reply.text)
     assert answer.keys() == {"relevance", "category", "reason"}
     assert 0 <= answer["relevance"] <= 10
     assert (reply.tokens_in, reply.tokens_out) == (9, len(reply.text) // 4)
-    assert 0 < reply.seconds < 5
+    assert 0 < reply.seconds < passed
     assert ask(transport(server)).text == reply.text
 
 

@@ -135,13 +135,18 @@ def test_row_ids_that_do_not_name_rows_are_refused(ids: list[str | None], words:
         data_sha256(pa.table({"row_id": pa.array(ids, pa.string())}))
 
 
-def test_a_hundred_thousand_rows_of_ten_columns_take_less_than_two_seconds() -> None:
+def test_a_hundred_thousand_rows_take_about_ten_times_as_long_as_ten_thousand() -> None:
     count = 100_000
     generator = np.random.default_rng(7)
     columns = {f"text{i}": pa.array([f"row {n} of text {i}" for n in range(count)]) for i in range(4)}
     columns |= {f"number{i}": pa.array(generator.random(count)) for i in range(4)}
     columns["tags"] = pa.array([["one", "two"]] * count)
     table = pa.table({"row_id": [f"{n * 7919 % count:016x}" for n in range(count)], **columns})
-    start = time.perf_counter()
+    both(table.slice(0, 1_000))
+    start = time.process_time()
+    both(table.slice(0, 10_000))
+    few = time.process_time() - start
+    start = time.process_time()
     both(table)
-    assert time.perf_counter() - start < 2
+    # What is quadratic takes a hundred times as long.
+    assert time.process_time() - start < 40 * few

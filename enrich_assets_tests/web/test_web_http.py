@@ -48,11 +48,13 @@ def answering(status=200, body=b"", headers=None):
 
 def test_a_document_comes_with_its_headers_and_without_secrets():
     headers = {"Content-Type": "text/plain", "Set-Cookie": "a=b", "ETag": '"1"'}
+    begun = time.monotonic()
     got = fetch(answering(body=b"hello", headers=headers), "/page#top")
+    passed = time.monotonic() - begun
     assert (got.body, got.http_status, got.final_url) == (b"hello", 200, "http://site.example/page")
     assert got.headers["etag"] == '"1"' and got.headers["content-type"].startswith("text/plain")
     assert "set-cookie" not in got.headers
-    assert 0 < got.seconds < 5 and got.redirects == ()
+    assert 0 < got.seconds < passed and got.redirects == ()
 
 
 def test_a_routed_server_sees_the_pretty_host_and_no_cookies_of_before():
@@ -207,16 +209,18 @@ def test_limits_have_limits(limit):
 
 
 def test_a_slow_server_meets_the_deadline_over_all_redirects():
+    asked = []
+
     async def handler(request):
+        asked.append(request.path_qs)
         await asyncio.sleep(0.25)
         step = int(request.query.get("n", "0"))
         return web.Response(status=302, headers={"Location": f"?n={step + 1}"})
 
-    begun = time.monotonic()
     with pytest.raises(TransientError) as caught:
         fetch(handler, deadline_seconds=0.6)
     assert caught.value.kind == "timeout" and "0.6 s" in str(caught.value)
-    assert time.monotonic() - begun < 2
+    assert len(asked) <= 3, "each hop had a deadline of its own"
 
 
 def test_a_dripping_body_meets_the_deadline_too():

