@@ -217,7 +217,11 @@ def _run_id(reference: str, graph: Graph, store: Store) -> str:
         newest = latest_complete(store, graph, series)
         if newest is None:
             of = f"{graph.name}, series {series}," if series else graph.name
-            raise UnknownRun(f"no run of {of} is complete.", where=str(store.root), fix="enrich runs")
+            raise UnknownRun(
+                f"no run of {of} is complete.",
+                where=str(store.root),
+                fix="Set ENRICH_STORAGE to the storage that `enrich runs` lists, or finish a run.",
+            )
         return newest
     runs = store.runs(graph.name)
     if reference in runs:

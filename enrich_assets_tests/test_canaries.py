@@ -296,6 +296,9 @@ def test_no_planted_secret_is_found_in_any_output(tmp_path: Path, postgres: str)
     }
     print(f"{len(outputs)} outputs, {sum(map(len, outputs.values())):,} characters, {len(SECRETS)} secrets")
     found = {name: sorted(w for w, text in outputs.items() if value in text) for name, value in SECRETS.items()}
+    # A site that sets a cookie and redirects gets it back along that chain, and from nobody else.
+    assert found.pop("REDIRECT_COOKIE") == ["sent to sites"]
+    assert {path for path, headers, _ in site.seen if SECRETS["REDIRECT_COOKIE"] in str(headers)} == {"/article-90"}
     assert {name: places for name, places in found.items() if places} == {}
     # The search finds what is there.
     whole = "\n".join([*outputs, *outputs.values()])

@@ -9,9 +9,20 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from enrich_assets.core.errors import SettingsError
 from enrich_assets.core.language_codes import language_code
@@ -37,6 +48,13 @@ def _normal_code(value: object) -> object:
     return language_code(value) or value if isinstance(value, str) else value
 
 
+def _kinds(annotation: Any) -> set[Any]:
+    """The plain types that a field's annotation allows by itself: int and NoneType of `int | None`."""
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return {kind for part in get_args(annotation) for kind in _kinds(part)}
+    return {annotation} if isinstance(annotation, type) else set()
+
+
 LanguageCode = Annotated[str, BeforeValidator(_normal_code), StringConstraints(pattern=r"^[a-z]{2}$")]
 """A language by ISO 639-1, as `en`; `pt-BR`, `zh-Hans` and `iw` are read as pt, zh and he."""
 
@@ -45,6 +63,16 @@ class Settings(BaseModel):
     """Base of every settings model: frozen, no unknown keys, a description and a default for each field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic reads yes, no, on and off, which YAML makes of words, as the numbers 1 and 0.
+        if isinstance(value, bool) and info.field_name is not None:
+            kinds = _kinds(cls.model_fields[info.field_name].annotation)
+            if bool not in kinds and kinds & {int, float}:
+                raise PydanticCustomError("float_type", "Input should be a valid number")
+        return value
 
 
 class Env(Settings):

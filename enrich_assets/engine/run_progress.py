@@ -133,8 +133,9 @@ class RunProgress:
 
     @property
     def rows_left(self) -> int | None:
-        """Rows of the last phase that has any; None where none has."""
-        return next((phase.rows_out for phase in reversed(self.phases) if phase.rows_out), None)
+        """Rows of the last phase that made its rows, 0 where it kept none; None before the first that makes any."""
+        made = [phase.rows_out for phase in self.phases if phase.rows_out is not None]
+        return made[-1] if any(made) else None
 
     @property
     def failed(self) -> int:

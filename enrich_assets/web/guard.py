@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +30,8 @@ from enrich_assets.web.spelling import (
 )
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+# Up to the last @ before the path, as browsers read it (WHATWG URL, 4.4), with slashes of both kinds.
+_USER = re.compile(r"^(\s*[a-z][a-z0-9+.-]*:[/\\]*)[^/\\?#]*@", re.IGNORECASE)
 
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -103,7 +106,7 @@ class AddressGuard:
             if parts.scheme not in DEFAULT_PORTS:
                 raise refused(url, f"the scheme {parts.scheme or '(none)'!r} is not http or https")
             if parts.username is not None or parts.password is not None:
-                raise refused(url.replace(parts.netloc, "…"), "it carries a user name or a password")
+                raise refused(without_user(url), "it carries a user name or a password")
             if not parts.hostname:
                 raise ValueError("it has no host")
             host = ascii_host(written_host(parts.netloc))
@@ -149,6 +152,11 @@ def as_judged(url: httpx.URL) -> str:
 def on_the_wire(url: httpx.URL) -> yarl.URL:
     """A checked URL for the connection, which is to send it as it stands."""
     return yarl.URL(str(url), encoded=True)
+
+
+def without_user(url: str) -> str:
+    """`url` as it may be shown: a user name and a password in it are left out."""
+    return _USER.sub(r"\1…@", url)
 
 
 def refused(url: str, why: str, *, fix: str = "Use a public http or https address.") -> AddressRefused:

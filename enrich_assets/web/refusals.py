@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from enrich_assets.core.errors import AddressRefused, FinalError, TransientError
 from enrich_assets.web.answers import final, transient
-from enrich_assets.web.guard import refused
+from enrich_assets.web.guard import refused, without_user
 from enrich_assets.web.robots import RulesUnknown
 
 
@@ -44,7 +44,7 @@ def naming_redirect(url: str, target: str) -> Iterator[None]:
     except AddressRefused as error:
         if not target:
             raise
-        why = f"a redirect led to {target[:300]}, and {why_refused(error)}"
+        why = f"a redirect led to {without_user(target)[:300]}, and {why_refused(error)}"
         raise refused(url, why, fix="Leave it out, or tell the site.") from None
 
 

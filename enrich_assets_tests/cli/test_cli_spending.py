@@ -214,8 +214,8 @@ def test_what_is_reserved_and_what_has_no_price_is_told_apart(copy: Any, call: A
     run = told(copy, call, "story")[f"run {story.run_id}"]
     assert (run["spent"], run["reserved"], run["unsettled"]) == (spent, pytest.approx(0.25), 1)
     assert run["left"] == pytest.approx(5 - spent - 0.25)
-    shown = call(copy, "budget", "story").stdout.splitlines()
-    assert shown[-1] == "Reserved: on its way, or of unknown outcome or usage, at the most that it can cost."
+    shown = " ".join(call(copy, "budget", "story").stdout.split())
+    assert shown.endswith("Reserved: on its way, or of unknown outcome or usage, at the most that it can cost.")
     assert call(copy, "budget", "story", "--usd", "none").exit_code == 0
     reserve("scraped", None)
     found = told(copy, call, "story")

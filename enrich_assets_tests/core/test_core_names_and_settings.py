@@ -20,6 +20,7 @@ from enrich_assets.core.errors import EnrichError, RunIdError, SettingsError, Tr
 from enrich_assets.core.fingerprint import canonical_json, code_fingerprint, fingerprint
 from enrich_assets.core.run_id import run_id_at, valid_run_id
 from enrich_assets.core.settings import Env, Settings, validated_settings
+from enrich_assets.graphs.intelligence import INTELLIGENCE
 
 MOMENT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -270,3 +271,11 @@ def test_errors_say_where_and_what_to_do_and_survive_a_process_boundary() -> Non
     assert str(copy) == str(error) == "http://x: is down. Wait."
     assert (copy.retry_after, copy.cost, type(copy)) == (3.0, None, TransientError)
     assert isinstance(copy, EnrichError) and fingerprint({"a": 1}) == fingerprint({"a": 1})
+
+
+@pytest.mark.parametrize("key", ["tier3.threshold", "concurrency", "compare_with", "sample"])
+def test_yes_and_no_are_no_numbers(key: str) -> None:
+    outer, _, inner = key.partition(".")
+    for value in (True, False):
+        with pytest.raises(SettingsError, match="should be a number"):
+            INTELLIGENCE.resolve({outer: {inner: value} if inner else value}, where="here")

@@ -207,8 +207,8 @@ def test_a_failure_says_how_far_it_came_what_it_cost_and_how_to_go_on(room: Room
         assert row["cost"] == pytest.approx(0.22)
         failure = observer.failure(BudgetReached("the budget is reached", where="p", fix="Raise it."))
     assert failure.description == (
-        "p: the budget is reached. 340 of 1,200 rows were done. p has cost $0.2200 so far (at most: 2 requests of "
-        "unknown outcome or usage are counted at the upper bound). Raise it."
+        "p: the budget is reached. 340 of 1,200 rows were done. p has cost $0.2200 so far (at most: 2 requests "
+        "of unknown outcome or usage are counted at the upper bound). Raise it."
     )
     assert failure.metadata["rows_done"].value == 340
     assert failure.metadata["cost_usd"].value == pytest.approx(0.22)
@@ -225,8 +225,7 @@ def test_a_full_log_of_dagster_ends_no_phase(room: Room) -> None:
         clock = iter([0.0, 6.0])
         observer = Observer(a_context(log=SimpleNamespace(info=full)), ledger, "r", "p", clock=lambda: next(clock))
         observer.report(Meter(), RowsSoFar(9, 2))
-        noted = ledger.phases("r")[0]
-        assert (noted["rows_done"], noted["seconds"]) == (2, 6.0)
+        assert ledger.phases("r")[0]["rows_done"] == 2
 
 
 def test_a_defect_of_a_phase_is_told_like_any_failure(demo_copy: Room, changed: Callable[..., Graph]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from enrich_assets.engine.progress import Pace, RowsSoFar, how_it_goes, unknown_outcomes
+from enrich_assets.engine.run_progress import PhaseProgress, RunProgress
 
 
 def paced(*notes: tuple[float, int]) -> Pace:
@@ -55,3 +56,13 @@ def test_requests_of_unknown_outcome_are_said_in_words() -> None:
     assert (
         unknown_outcomes(2000) == "at most: 2,000 requests of unknown outcome or usage are counted at the upper bound"
     )
+
+
+def test_a_run_that_keeps_nothing_has_no_row_left_and_one_that_made_none_yet_says_nothing() -> None:
+    def left(*rows_out: int | None) -> int | None:
+        phases = tuple(PhaseProgress(n, f"p{n}", rows_out=rows) for n, rows in enumerate(rows_out, 1))
+        return RunProgress(run_id="r", phases=phases).rows_left
+
+    assert left(0, 6, 0, 0) == 0
+    assert left(0, 6, 5, None) == 5
+    assert left(0, None, None) is None and left(None) is None

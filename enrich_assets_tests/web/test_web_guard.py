@@ -10,7 +10,14 @@ import socket
 import pytest
 
 from enrich_assets.core.errors import AddressRefused, FinalError, SettingsError, TransientError
-from enrich_assets.web.guard import AddressGuard, GuardedResolver, address_class, as_judged, on_the_wire
+from enrich_assets.web.guard import (
+    AddressGuard,
+    GuardedResolver,
+    address_class,
+    as_judged,
+    on_the_wire,
+    without_user,
+)
 from enrich_assets.web.spelling import literal_address
 from enrich_assets.web.urls import canonicalize
 from enrich_assets_tests.shared_data import shared_data
@@ -235,3 +242,17 @@ def test_a_silent_name_server_is_worth_another_try_and_a_name_that_does_not_exis
     with pytest.raises(error) as caught:
         _resolve(AddressGuard(), "nowhere.example", 80, [], failure)
     assert caught.value.kind == "dns"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://reader:pass@host.example/a",
+        "https://pass@host.example",
+        " http://a@b:pass@host.example?q",
+        "http:pass@h",
+    ],
+)
+def test_a_user_and_a_password_are_never_shown(url: str) -> None:
+    assert "pass" not in without_user(url) and "…@" in without_user(url)
+    assert without_user("http://host.example/a@b") == "http://host.example/a@b"
