@@ -144,7 +144,7 @@ def test_rows_that_hang_wait_for_the_next_resume_when_their_deadline_is_over(
 
     hanging = accounted_for(result, rows)
     assert 0 < len(hanging) == result.counts.waiting < 0.05 * rows
-    assert deadline <= seconds <= deadline + 2
+    assert deadline <= seconds <= deadline + 20
     server.heal()
     again = run_here(ledger, server, rows, 32, row_seconds=deadline, **settings)
     assert again.counts.kept == rows

@@ -235,7 +235,7 @@ def test_a_rest_is_kept_by_the_other_process_too(engine: sa.Engine) -> None:
         return waited, at_first
 
     waited, at_first = asyncio.run(go())
-    assert 0.75 <= waited < 2.0
+    assert 0.75 <= waited < 10.0
     assert 0.45 <= at_first < 2.0
 
 
