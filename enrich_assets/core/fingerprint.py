@@ -56,11 +56,11 @@ _CANONICAL = json.JSONEncoder(
 def code_fingerprint(module: str) -> str:
     """Fingerprint of the code of a module and of every deciding module of this package that it imports.
 
-    What counts is the set of their top-level statements. Comments, formatting and docstrings do not count: they change
-    no result. Import statements, names of modules, and which module holds a statement do not count either, so that code
-    which is only moved outdates no stored phase. Modules outside this package count through the package's version in
-    the envelope, not here. Data files count only through a constant of the module that reads them, such as
-    `IDF_SHA256` in `models.text`. No module is imported for it but the one named.
+    What counts are their top-level statements, each as often as it occurs. Comments, formatting and docstrings do not
+    count: they change no result. Import statements, names of modules, and which module holds a statement do not count
+    either, so that code which is only moved outdates no stored phase. Modules outside this package count through the
+    package's version in the envelope, not here. Data files count only through a constant of the module that reads them,
+    such as `IDF_SHA256` in `models.text`. No module is imported for it but the one named.
     """
     seen: dict[str, tuple[str, ...]] = {}
     waiting = [module]
@@ -72,7 +72,7 @@ def code_fingerprint(module: str) -> str:
         if found is not None:
             seen[name], imported = found
             waiting.extend(imported)
-    return fingerprint({"format": FORMAT_VERSION, "statements": sorted({s for each in seen.values() for s in each})})
+    return fingerprint({"format": FORMAT_VERSION, "statements": sorted(s for each in seen.values() for s in each)})
 
 
 @cache

@@ -126,6 +126,13 @@ def test_a_constant_or_a_helper_changes_the_fingerprint(house: Any) -> None:
     assert len(prints) == 4
 
 
+def test_a_constant_counts_although_another_module_has_the_same(house: Any, tmp_path: Path) -> None:
+    phase = f"{BEFORE}\nfrom enrich_assets.web import other"
+    (tmp_path / "web" / "other.py").write_text("LIMIT = 3")
+    changed = phase.replace("LIMIT = 3", "LIMIT = 4")
+    assert house(phase, helper="LIMIT = 4") != house(changed, helper="LIMIT = 4")
+
+
 def test_code_that_is_only_moved_has_the_same_fingerprint(house: Any, tmp_path: Path) -> None:
     before = house(helper="def help(): return 1\nLEAST = 2")
     (tmp_path / "web" / "moved.py").write_text("import json\nLEAST = 2")
@@ -136,7 +143,7 @@ def test_code_that_is_only_moved_has_the_same_fingerprint(house: Any, tmp_path: 
 def test_a_module_by_another_name_has_the_same_fingerprint(house: Any, tmp_path: Path) -> None:
     (tmp_path / "web" / "other.py").write_text("def help(): return 1")
     used = "from enrich_assets.web import {0}\n{1}\ndef more(): return {0}.help()"
-    assert house(used.format("helper", BEFORE)) == house(used.format("other", BEFORE))
+    assert house(used.format("helper", BEFORE)) == house(used.format("other", BEFORE.replace("helper", "other")))
     assert house(used.format("helper", BEFORE)) != house(used.format("helper", BEFORE).replace(".help()", ".halt()"))
 
 
