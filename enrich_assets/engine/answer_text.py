@@ -35,6 +35,8 @@ _MARK = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.S)
 _DECODER = json.JSONDecoder(strict=False)
 _MOST_TRIES = 200
 """Places of a text at which an object is looked for."""
+_MOST_READ = 1_000_000
+"""Characters that are read in vain at such places, all together."""
 _END_OF_ANSWER = re.compile(r"[\s`]*(?:<\|[a-z_]+\|>\s*)*$", re.I)
 
 
@@ -109,13 +111,17 @@ def _apart(text: str) -> tuple[str, str]:
 
 def _objects(text: str) -> Iterator[tuple[Any, int]]:
     """The JSON objects and lists of objects in a text, outermost only, each with where it ends."""
-    start = 0
+    start, room = 0, _MOST_READ
     for _ in range(_MOST_TRIES):
         brace = re.compile(r"\{|\[\s*\{|\"\{").search(text, start)
         if brace is None:
             return
         decoded = _decoded(text, brace.start())
         if decoded is None:
+            # Each such place may have been read to the end of the text.
+            room -= len(text) - brace.start()
+            if room < 0:
+                return
             start = brace.start() + 1
             continue
         yield decoded

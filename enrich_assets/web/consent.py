@@ -45,6 +45,8 @@ _LEAST_WORDS = 20
 _LEAST_TOPICS = 5
 _TOPIC_SHARE, _ADDRESS_SHARE = 0.06, 0.04
 _MOST_CHARACTERS = 20_000
+_MOST_READ = 5_000_000
+"""Characters of elements that are judged, all together: those of nested ones count again at each level."""
 
 
 def is_consent(text: str) -> bool:
@@ -70,19 +72,24 @@ def without_consent(tree: Any) -> bool:
     as one (lists of partners); the outermost of them go.
     """
     body = next(iter(tree.iter("body")), tree)
-    pending, removed = list(body), False
-    while pending:
+    pending, removed, room = list(body), False, _MOST_READ
+    while pending and room > 0:
         element = pending.pop()
         if not isinstance(element.tag, str) or element.tag in ("script", "style", "p"):
             continue
         text = text_of(element)
-        others = sum(len(part) for part in _parts(element) if not is_consent(part))
-        if is_consent(text) and others <= (0.5 if _is_named(element) else 0.1) * len(text):
+        room -= len(text)
+        if is_consent(text) and _others(element) <= (0.5 if _is_named(element) else 0.1) * len(text):
             element.drop_tree()
             removed = True
         else:
             pending.extend(element)
     return removed
+
+
+def _others(element: Any) -> int:
+    """Characters of the larger blocks in an element that ask for no consent."""
+    return sum(len(part) for part in _parts(element) if not is_consent(part))
 
 
 def _is_named(element: Any) -> bool:
