@@ -47,6 +47,14 @@ def word_count(text: str) -> int:
     return others + -(-east // _EAST_WORD) + -(-south // _SOUTH_WORD)
 
 
+def fewest_characters(fewest: int, text: str) -> int:
+    """The characters that a text must have at least where one in an alphabet must have `fewest`: half in Chinese and
+    Japanese, whose characters say at least twice as much."""
+    if not is_unspaced(text) or len(_SOUTHERN.findall(text)) * 2 > len(text):
+        return fewest
+    return -(-fewest // 2)
+
+
 def pieces(text: str) -> list[str]:
     """The runs of `\\w` of a text in order; of scripts without spaces each character."""
     return _PIECE.findall(text)

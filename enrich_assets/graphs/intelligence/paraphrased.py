@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from enrich_assets.core.errors import MalformedAnswer
 from enrich_assets.core.result import PhaseResult
+from enrich_assets.core.scripts import fewest_characters
 from enrich_assets.core.settings import LanguageCode, inherited
 from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.columns import Column
@@ -26,7 +27,7 @@ class Settings(SettingsBase):
     company: Company = inherited("Whose report this is.")
     language: LanguageCode = inherited("Language of the analysis, ISO 639-1.")
     shortest: int = Field(default=500, ge=50)
-    """Fewest characters of an analysis."""
+    """Fewest characters of an analysis; half as many are enough in Chinese and Japanese."""
     longest: int = Field(default=600, ge=100)
     """Most characters of an analysis."""
     text_characters: int = Field(default=8000, ge=500)
@@ -61,16 +62,25 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 def summary_of_sentences(article: Row, settings: Settings) -> Analysis:
     """The stand-in without a model: the most telling sentences of the text, word by word, in their order."""
-    found = summary(article["text"], lowest=settings.shortest, highest=settings.longest, query=article["title"])
-    return Analysis(analysis=found or "")
+    text = article["text"]
+    for lowest in sorted({settings.shortest, fewest_characters(settings.shortest, text)}, reverse=True):
+        found = summary(text, lowest=lowest, highest=settings.longest, query=article["title"])
+        if found is not None:
+            return Analysis(analysis=found)
+    return Analysis(analysis="")
 
 
 def analyses_have_their_length(result: PhaseResult, settings: Settings) -> str | None:
     """Every analysis has between `shortest` and `longest` characters."""
     assert result.table is not None
-    lengths = result.table.column("analysis_characters").to_pylist()
-    wrong = [length for length in lengths if not settings.shortest <= length <= settings.longest]
+    analyses = result.table.column("analysis").to_pylist()
+    wrong = [len(text) for text in analyses if not has_its_length(text, settings.shortest, settings.longest)]
     return f"{len(wrong)} analyses are out of bounds, for example {wrong[0]} characters" if wrong else None
+
+
+def has_its_length(analysis: str, shortest: int, longest: int) -> bool:
+    """Whether an analysis has as many characters as the settings ask of its script."""
+    return fewest_characters(shortest, analysis) <= len(analysis) <= longest
 
 
 def ended(analysis: str, settings: Settings) -> str:
@@ -113,7 +123,7 @@ def paraphrased(article: Row, answer: Analysis, settings: Settings) -> dict[str,
         analysis = ended(analysis, settings)
     if not analysis:
         return Drop("too_little_prose", detail="the text has too few whole sentences for an analysis")
-    if not settings.shortest <= len(analysis) <= settings.longest:
+    if not has_its_length(analysis, settings.shortest, settings.longest):
         raise MalformedAnswer(
             f"the analysis has {len(analysis)} characters, it must have {settings.shortest} to {settings.longest}"
         )

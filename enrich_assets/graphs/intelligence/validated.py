@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import Field
 
 from enrich_assets.core.result import PhaseResult
+from enrich_assets.core.scripts import fewest_characters
 from enrich_assets.core.settings import Settings as SettingsBase
 from enrich_assets.engine.columns import Column
 from enrich_assets.engine.phase import Check, Drop, Row, Selection, table
@@ -82,9 +83,11 @@ def _schema_bounds(row: Row, facts: Facts) -> str:
 
 
 def _analysis_bounds(row: Row, facts: Facts) -> str:
-    count = len(str(row.get("analysis") or ""))
-    if facts.shortest is not None and count < facts.shortest:
-        return f"analysis: {count} characters, fewer than {facts.shortest}"
+    analysis = str(row.get("analysis") or "")
+    count = len(analysis)
+    fewest = None if facts.shortest is None else fewest_characters(facts.shortest, analysis)
+    if fewest is not None and count < fewest:
+        return f"analysis: {count} characters, fewer than {fewest}"
     if facts.longest is not None and count > facts.longest:
         return f"analysis: {count} characters, more than {facts.longest}"
     if row.get("analysis_characters", count) != count:
