@@ -23,6 +23,7 @@ VERDICT = json.dumps({"points": 3, "why": "it says so"})
 def test_a_long_rest_is_told_listed_and_lifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENRICH_STORAGE", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # a command enters its home, and leaves this process in it
     is_up: list[bool] = []
 
     def reply(*_: object) -> Answer:
