@@ -67,10 +67,13 @@ def keep(
 
 
 def _show(*, is_applied: bool, as_json: bool) -> None:
+    from enrich_assets.graphs.finding import refuse_unlisted
     from enrich_assets.store.retention import Limits
 
     limits = Limits.from_environment(os.environ)
     with open_place(to_execute=is_applied, needs_room=False) as place, _keeper(place) as keeper:
+        # Without its ledger nobody can tell who works on a run, and since when none did.
+        refuse_unlisted(place.store, place.ledger)
         if not is_applied:
             decisions = keeper.plan(limits)
             if as_json:

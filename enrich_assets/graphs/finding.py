@@ -46,14 +46,24 @@ def find_run(store: Store, ledger: Ledger, reference: str) -> tuple[Graph, str]:
 
 
 def refuse_unlisted(store: Store, ledger: Ledger) -> None:
-    """Raises UnknownRun where the storage has runs and the ledger lists none: it was lost, or another one is named."""
-    found = {graph.name: len(store.runs(graph.name)) for graph in GRAPHS.values()}
-    if any(found.values()) and not ledger.runs(limit=1):
-        raise UnknownRun(
-            f"the ledger lists no run, and {counted(sum(found.values()), 'run')} stand in the storage {store.root}.",
-            fix="Put a copy of the ledger back, or name it with ENRICH_LEDGER_URL. Without one, enrich check lists the "
-            "runs again from their folders; only the stored answers are lost.",
-        )
+    """Raises UnknownRun where the storage has runs and the ledger lists none (`runs_unlisted`)."""
+    if problem := runs_unlisted(store, ledger):
+        raise problem
+
+
+def runs_unlisted(store: Store, ledger: Ledger) -> UnknownRun | None:
+    """What to say where the storage has runs and the ledger lists none: it was lost, or another one is named."""
+    if ledger.runs(limit=1):
+        return None
+    found = sum(len(store.runs(graph.name)) for graph in GRAPHS.values())
+    if not found:
+        return None
+    return UnknownRun(
+        f"the ledger lists no run, and {counted(found, 'run')} {'is' if found == 1 else 'are'} in the storage.",
+        where=str(store.root),
+        fix="Put a copy of the ledger back, or name it with ENRICH_LEDGER_URL. Without one, enrich check lists the "
+        "runs again from their folders; only the stored answers are lost.",
+    )
 
 
 def latest_complete(store: Store, graph: Graph, series: str = "") -> str | None:

@@ -163,6 +163,12 @@ def test_a_lost_ledger_is_listed_again_from_the_runs_themselves(copy: Any, call:
     for file in copy.storage.glob("ledger.db*"):
         file.unlink()
     assert call(copy, "show", run_id).exit_code == 0
+    for command in (("runs",), ("keep",), ("keep", "--apply"), ("report", "nobody")):
+        refused = call(copy, *command)
+        told = " ".join(refused.output.split())
+        assert refused.exit_code == 2 and "no run yet" not in told, command
+        assert "the ledger lists no run, and 1 run is in the storage." in told
+        assert "enrich check lists the runs again from their folders; only the stored answers are lost." in told
     done = call(copy, "check")
     assert done.exit_code == 0, done.output
     assert "listed again from its own snapshot" in done.stdout

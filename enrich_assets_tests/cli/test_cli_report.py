@@ -47,7 +47,7 @@ def test_types_folder_and_figures_are_chosen(place: Any, call: Callable[..., Any
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("report", "nobody"), "there is no run"),
+        (("report", "nobody"), "the ledger lists no run, and 1 run is in the storage"),
         (("report", RUN_ID, "--type", "sumary"), "summary"),
         (("check", "--numbers"), "needs a RUN"),
     ],

@@ -211,6 +211,44 @@ def test_a_page_beyond_the_last_one_does_not_say_that_there_is_nothing(stored: S
     assert "There is no run yet" not in told and "No row fits" not in told
 
 
+def test_a_lost_ledger_beside_run_folders_is_said_with_what_lists_them_again(own: Served, tmp_path: Path) -> None:
+    folder = folder_of(own)
+    assert "lists no run" not in own.get("/runs").text
+    storage = tmp_path / "lost"
+    for name in ("20261102_090000", folder.name):
+        shutil.copytree(folder, storage / "intelligence" / name)
+    with served(storage) as viewer:
+        told = " ".join(viewer.get("/runs").text.split())
+        assert "The ledger lists no run, and 2 runs are in the storage." in told
+        assert "enrich check lists the runs again from their folders; only the stored answers are lost." in told
+        assert folder.name in told and "There is no run yet" not in told
+
+
+def test_the_failed_rows_of_a_phase_that_published_nothing_are_shown(own: Served) -> None:
+    page = own.get(f"/runs/{folder_of(own).name}").text
+    assert "which published nothing" not in page
+    run_id = folder_of(own).name
+    rows = [
+        {
+            "row_id": f"row{place}",
+            "title": f"<i>Ports</i> {place}" if place else "",
+            "url": f"https://a.example/{place}",
+            "failure_kind": "bad_answer",
+            "failure_message": "the answer has no <score>.",
+        }
+        for place in range(23)
+    ]
+    own.ledger.keep_failures(run_id, "tier2", rows)
+    panel = own.get(f"/runs/{run_id}").text.partition('id="failed-tier2"')[2].partition("</section>")[0]
+    assert "Failed rows of tier2, which published nothing" in panel
+    assert panel.count("<li>") == 20 and "The first 20 of 23 rows." in panel
+    assert "bad answer" in panel and "the answer has no &lt;score&gt;." in panel
+    assert "<bdi>https://a.example/0</bdi>" in panel and "&lt;i&gt;Ports&lt;/i&gt; 19" in panel
+    assert "Ports&lt;/i&gt; 20" not in panel
+    assert f"enrich show {run_id} tier2 --rows --state failed" in panel
+    assert f"enrich resume {run_id} --retry-failed" in panel
+
+
 def test_a_named_pipe_in_a_runs_folder_holds_nobody_up(own: Served) -> None:
     folder = folder_of(own)
     os.mkfifo(folder / "foreign.parquet")

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from enrich_assets.graphs.finding import runs_unlisted
 from enrich_assets.service.listing import STATES, UNLISTED, runs_listed
 from enrich_assets.service.pager import pager_of
 from enrich_assets.service.viewer import viewer_of
@@ -33,5 +34,12 @@ def runs(
     found, total = runs_listed(viewer, state=state, text=text.strip(), page=page, size=RUNS_A_PAGE)
     pager = pager_of(request, page, RUNS_A_PAGE, total)
     return viewer.page(
-        "runs.html.j2", runs=found, total=total, pager=pager, state=state, text=text, states=(*STATES, UNLISTED)
+        "runs.html.j2",
+        runs=found,
+        total=total,
+        pager=pager,
+        state=state,
+        text=text,
+        states=(*STATES, UNLISTED),
+        unlisted=runs_unlisted(viewer.store, viewer.ledger),
     )
