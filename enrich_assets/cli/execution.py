@@ -15,7 +15,7 @@ from enrich_assets.cli.estimate import off_line
 from enrich_assets.cli.following import followed
 from enrich_assets.cli.output import clean, console, counted, money, say
 from enrich_assets.cli.place import Place
-from enrich_assets.cli.progress import sure_of_cost
+from enrich_assets.cli.progress import launch_line, sure_of_cost
 from enrich_assets.cli.show import page_first
 from enrich_assets.core.envelope import Envelope
 from enrich_assets.core.errors import UserError
@@ -32,6 +32,7 @@ from enrich_assets.engine.leases import LeaseTaken
 from enrich_assets.engine.phase import Phase
 from enrich_assets.engine.resume import Standing, first_open
 from enrich_assets.engine.run_progress import read_progress
+from enrich_assets.engine.spending import Spent
 
 _UNUSABLE = ("missing", "damaged", "blocked")
 
@@ -82,6 +83,7 @@ def execute_and_tell(
     # Whoever let a lease run out has lost the phases of this run to this process.
     close_dead_launches(instance, run_id, ledger=place.ledger, silent_seconds=0.0)
     storage = str(place.store.root)
+    (before,) = place.ledger.totals([f"run/{run_id}"])
     try:
         with followed(graph, run_id, phases, place.ledger, storage=storage):
             launched = execute(graph, run_id, phases, instance=instance)
@@ -102,7 +104,7 @@ def execute_and_tell(
         say(f"✗ {unusable.phase.name} is {unusable.state}: {clean(unusable.why)}")
         say(f"  go on with: enrich resume {run_id}")
         raise typer.Exit(1)
-    _tell_end(place, graph, run_id, phases, standings)
+    _tell_end(place, graph, run_id, phases, standings, before)
 
 
 def submit_and_tell(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase]) -> None:
@@ -119,7 +121,14 @@ def report_paths(place: Place, graph: Graph, run_id: str) -> list[str]:
     return [str(folder.file(name)) for name in found]
 
 
-def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], standings: Sequence[Standing]) -> None:
+def _tell_end(
+    place: Place,
+    graph: Graph,
+    run_id: str,
+    phases: Sequence[Phase],
+    standings: Sequence[Standing],
+    before: Spent,
+) -> None:
     out = console()
     progress = read_progress(place.ledger, run_id, graph.names)
     out.print()
@@ -128,6 +137,11 @@ def _tell_end(place: Place, graph: Graph, run_id: str, phases: Sequence[Phase], 
     out.print(f"run {run_id}, cost {money(progress.cost)}")
     for note in sure_of_cost(progress.unsettled):
         out.print(note)
+    executed = {phase.name for phase in phases}
+    reused = sum(phase.reused or 0 for phase in progress.phases if phase.name in executed)
+    (after,) = place.ledger.totals([f"run/{run_id}"])
+    if line := launch_line(before, after, reused):
+        out.print(line, soft_wrap=True)
     if progress.state == "complete" and (line := off_line(how_far_off(graph, run_id, place.store, place.ledger))):
         out.print(line, soft_wrap=True)
     if graph.last in phases:

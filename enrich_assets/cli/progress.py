@@ -18,6 +18,8 @@ from enrich_assets.engine.run_progress import run_progress as run_progress
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from enrich_assets.engine.spending import Spent
+
 _STYLES = {"✓": "green", "▸": "yellow", "✗": "red", "‖": "yellow", "·": "dim"}
 
 
@@ -88,6 +90,19 @@ def sure_of_cost(unsettled: int) -> list[str]:
     """The sentence on requests of unknown outcome or usage, where there are any."""
     told = unknown_outcomes(unsettled)
     return [f"cost {told}"] if told else []
+
+
+def launch_line(before: Spent, after: Spent, reused: int) -> str:
+    """What a launch paid, by the totals of its run before and after it, and how many requests the ledger answered;
+    empty where both are nothing."""
+    paid = max(0.0, round(after.spent + after.reserved - before.spent - before.reserved, 9))
+    if after.unpriced > before.unpriced:
+        parts = ["what this launch paid is unknown: a price is"]
+    else:
+        parts = [f"this launch paid {money(paid)}"] if paid or reused else []
+    if reused:
+        parts.append(f"{counted(reused, 'request')} answered from the ledger at no cost")
+    return ", ".join(parts)
 
 
 def _count(value: int | None) -> str:

@@ -137,6 +137,25 @@ def test_the_finished_run_tells_how_far_off_the_estimate_was(told: Told, call: A
     assert document is not None and document["estimate"] == frozen and document["volatile"] == ["estimate"]
 
 
+def test_the_end_of_a_resumed_run_tells_what_the_launch_paid_and_what_the_ledger_answered(told: Told) -> None:
+    (line,) = (line for line in told.said.splitlines() if line.startswith("this launch paid $"))
+    store = Store(str(told.place.storage))
+    usage = {name: store.envelope("intelligence", told.run_id, name).usage for name in GRAPH.names}
+    paid = float(line.removeprefix("this launch paid $").partition(",")[0])
+    assert 0 < paid < actual_cost(told)
+    assert paid == pytest.approx(actual_cost(told) - (usage["tier2"].spent or 0) - tier3_first(told), abs=0.0001)
+    # What tier3 had answered before the endpoint refused.
+    assert usage["tier3"].answers_reused == told.first_calls - usage["tier2"].model_calls
+    reused = sum(usage[name].answers_reused for name in list(usage)[list(usage).index("tier3") :])
+    assert line.endswith(f", {reused} requests answered from the ledger at no cost")
+
+
+def tier3_first(told: Told) -> float:
+    """USD that tier3 took before it was refused: what its last making did not pay of all that it cost."""
+    usage = Store(str(told.place.storage)).envelope("intelligence", told.run_id, "tier3").usage
+    return (usage.spent or 0) - (usage.cost or 0)
+
+
 def test_a_run_like_it_costs_nothing(told: Told, call: Any) -> None:
     found = estimated(told, call, "--like", "latest")
     nothing = {"low": 0.0, "likely": 0.0, "high": 0.0}

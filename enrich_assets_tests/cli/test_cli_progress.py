@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from enrich_assets.cli.output import console
-from enrich_assets.cli.progress import notes_of, progress_table, run_progress, working_line
+from enrich_assets.cli.progress import launch_line, notes_of, progress_table, run_progress, working_line
 from enrich_assets.engine.progress import Pace
 from enrich_assets.engine.spending import Spent
 
@@ -112,3 +112,22 @@ def test_the_phase_before_has_to_be_there(demo_place: Any, empty_place: Any, cal
     done = call(empty_place, "show", "latest", "tier1", "--rows")
     assert done.exit_code == 2
     assert "scraped" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reused", "told"),
+    [
+        (Spent(), Spent(), 0, ""),
+        (Spent(0.5), Spent(0.75), 0, "this launch paid $0.2500"),
+        (Spent(0.5), Spent(0.5, reserved=0.25, unsettled=1), 0, "this launch paid $0.2500"),
+        (Spent(0.5, reserved=0.2, unsettled=1), Spent(0.6), 0, ""),
+        (Spent(0.5, unpriced=2), Spent(0.75, unpriced=2), 0, "this launch paid $0.2500"),
+        (Spent(unpriced=2), Spent(unpriced=3), 0, "what this launch paid is unknown: a price is"),
+        (Spent(0.5), Spent(0.5), 1, "this launch paid $0, 1 request answered from the ledger at no cost"),
+        (Spent(), Spent(2), 1200, "this launch paid $2.00, 1,200 requests answered from the ledger at no cost"),
+    ],
+)
+def test_the_line_on_a_launch_tells_what_it_paid_and_what_the_ledger_answered(
+    before: Spent, after: Spent, reused: int, told: str
+) -> None:
+    assert launch_line(before, after, reused) == told

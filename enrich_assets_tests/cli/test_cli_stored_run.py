@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -117,6 +118,8 @@ def test_code_that_changed_makes_every_phase_again_out_of_known_answers(stored: 
         again = call(stored, "resume", TITLE)
     assert "1 initialized, which is outdated: its code or prompts changed since" in done.stdout
     assert again.exit_code == 0 and "nothing to do" in again.stdout
+    told = r"^this launch paid \$0, \d+ requests answered from the ledger at no cost$"
+    assert re.search(told, done.stdout, re.MULTILINE)
     after = envelopes(stored)
 
     # Every phase is complete and cost nothing; those that no version changed by intention are what they were, too.
